@@ -1,0 +1,1 @@
+//! One policy of TLS, proxies, private CAs, retries and redaction for whatever speaks HTTP.

@@ -1,0 +1,1 @@
+//! Child processes: output, limits and the end of the whole group.

@@ -1,0 +1,1 @@
+//! From a Go package to an image.

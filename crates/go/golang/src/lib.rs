@@ -1,0 +1,1 @@
+//! Go versions, go.mod, go.sum and go.work.

@@ -1,0 +1,1 @@
+//! What a Go module is, read from its source without running Go.

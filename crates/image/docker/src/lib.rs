@@ -1,0 +1,1 @@
+//! The image side of the API of Docker and Podman engines.

@@ -1,0 +1,1 @@
+//! The image, its sources and sinks, layers, mutation, validation and comparison.

@@ -1,0 +1,1 @@
+//! OCI and Docker manifests, configs, descriptors, references, digests and platforms.

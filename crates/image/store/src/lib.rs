@@ -1,0 +1,1 @@
+//! The local store: an OCI layout with an index, leases and pruning.

@@ -1,0 +1,1 @@
+//! longshore.toml and longshore.lock.

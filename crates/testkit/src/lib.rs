@@ -1,0 +1,1 @@
+//! Fixtures, real peers and faults for longshore's tests.

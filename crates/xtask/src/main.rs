@@ -1,0 +1,3 @@
+//! Development tasks of longshore.
+
+fn main() {}
