@@ -1,3 +1,51 @@
 //! From a Go module to a small, hardened, reproducible container image, with no daemon and no root.
+//!
+//! The binary is thin: `arguments` says what may be typed, `context` makes of it what the libraries take, `commands` has one
+//! file for each command (arguments in, one library call, rendering out), and `ui` is the only thing that prints. What a
+//! process ends with is decided here and nowhere else.
+//!
+//! An unchanged build answers in milliseconds, so nothing is set up before something needs it: no async runtime, no TLS roots, no
+//! terminal queries, no thread but the one that waits for signals.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod context;
+mod environment;
+mod exit;
+mod interrupt;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Cli;
+use context::Context;
+use environment::Environment;
+use exit::Exit;
+use ui::Ui;
+
+fn main() -> ExitCode {
+    ui::report_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error).into(),
+    };
+    let environment = Environment::read();
+    let mut ui = Ui::new(&cli.global, &environment);
+    interrupt::watch(ui.events());
+    let context = Context::new(&cli.global, environment);
+    let exit = match commands::run(cli.command, &context, &mut ui) {
+        Ok(exit) => exit,
+        Err(error) => ui.fail(&error),
+    };
+    ui.close();
+    exit.into()
+}
+
+/// Prints what clap has to say: help and version are answers, all else is wrong usage.
+fn refuse(error: &clap::Error) -> Exit {
+    // A reader that went away heard enough.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}

@@ -1,0 +1,222 @@
+//! Progress as lines: for logs, for programs, and for nobody.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anstream::ColorChoice;
+use anstyle::{AnsiColor, Style};
+use longshore_events::{Event, Level, Listener, Outcome, TaskId, TaskKind};
+use serde::Serialize;
+
+use super::text::{duration, size, visible};
+use super::{JSON_VERSION, Screen, say};
+
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// A transfer that takes longer says how far it is, so that a log does not look as if it hung.
+const REMINDER: Duration = Duration::from_secs(10);
+
+/// One plain line for each event.
+pub(super) struct Plain {
+    color: ColorChoice,
+    tasks: Mutex<BTreeMap<TaskId, PlainTask>>,
+}
+
+struct PlainTask {
+    kind: TaskKind,
+    label: String,
+    started: Instant,
+    said: Instant,
+}
+
+impl Plain {
+    pub(super) fn new(color: ColorChoice) -> Self {
+        Plain { color, tasks: Mutex::default() }
+    }
+
+    fn line(&self, event: Event) -> Option<String> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match event {
+            Event::Started { task, kind, label } => {
+                let line = visible(&label).into_owned();
+                tasks.insert(task, PlainTask { kind, label, started: now, said: now });
+                Some(line)
+            }
+            Event::Progress { task, done, total } => {
+                let task = tasks.get_mut(&task).filter(|task| now.duration_since(task.said) >= REMINDER)?;
+                task.said = now;
+                Some(format!("{}: {}", visible(&task.label), amount(task.kind, done, total)))
+            }
+            Event::Finished { task, outcome, detail } => {
+                let task = tasks.remove(&task)?;
+                Some(end(&task.label, outcome, now.duration_since(task.started), &detail))
+            }
+            Event::Output { line, .. } => Some(output(&line)),
+            Event::Note { level, message } => Some(note(level, &message)),
+            _ => None,
+        }
+    }
+}
+
+impl Listener for Plain {
+    fn event(&self, event: Event) {
+        if let Some(line) = self.line(event) {
+            say(self.color, &(line + "\n"));
+        }
+    }
+}
+
+impl Screen for Plain {
+    fn aside(&self, write: &mut dyn FnMut()) {
+        write();
+    }
+
+    fn close(&self) {}
+}
+
+/// How far a task is, in its unit.
+fn amount(kind: TaskKind, done: u64, total: Option<u64>) -> String {
+    let unit = |amount: u64| match kind {
+        TaskKind::Download | TaskKind::Upload => size(amount),
+        _ => amount.to_string(),
+    };
+    match total {
+        Some(total) => format!("{} of {}", unit(done), unit(total)),
+        None => unit(done),
+    }
+}
+
+/// How a task ended, as one line without its end.
+pub(super) fn end(label: &str, outcome: Outcome, elapsed: Duration, detail: &str) -> String {
+    let label = visible(label);
+    let mut line = match outcome {
+        Outcome::Done => format!("{label}: {GOOD}done{GOOD:#} in {}", duration(elapsed)),
+        Outcome::Cached => format!("{label}: {GOOD}cached{GOOD:#}"),
+        Outcome::Skipped => format!("{label}: {DIM}skipped{DIM:#}"),
+        Outcome::Failed => format!("{label}: {BAD}failed{BAD:#} after {}", duration(elapsed)),
+    };
+    if !detail.is_empty() {
+        line.push_str(&format!(" ({})", visible(detail)));
+    }
+    line
+}
+
+/// A line of a child process. What it meant for a terminal is not for this one.
+pub(super) fn output(line: &str) -> String {
+    let stripped = anstream::adapter::strip_str(line).to_string();
+    format!("  {}", visible(stripped.trim_end()))
+}
+
+/// A note, as one line without its end.
+pub(super) fn note(level: Level, message: &str) -> String {
+    match level {
+        Level::Warning => format!("{WARNING}warning{WARNING:#}: {}", visible(message)),
+        Level::Info => visible(message).into_owned(),
+    }
+}
+
+/// One JSON object for each event.
+pub(super) struct Json {
+    started: Instant,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    version: u32,
+    /// Seconds since the start.
+    time: f64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Json {
+    pub(super) fn new() -> Self {
+        Json { started: Instant::now() }
+    }
+}
+
+impl Listener for Json {
+    fn event(&self, event: Event) {
+        let time = self.started.elapsed().as_secs_f64();
+        let line = JsonLine { version: JSON_VERSION, time, event: &event };
+        if let Ok(mut line) = serde_json::to_vec(&line) {
+            line.push(b'\n');
+            // Where nobody reads it, the work goes on.
+            let _ = std::io::stderr().lock().write_all(&line);
+        }
+    }
+}
+
+impl Screen for Json {
+    fn aside(&self, write: &mut dyn FnMut()) {
+        write();
+    }
+
+    fn close(&self) {}
+}
+
+/// Warnings alone.
+pub(super) struct Quiet {
+    color: ColorChoice,
+}
+
+impl Quiet {
+    pub(super) fn new(color: ColorChoice) -> Self {
+        Quiet { color }
+    }
+}
+
+impl Listener for Quiet {
+    fn event(&self, event: Event) {
+        if let Event::Note { level: Level::Warning, message } = event {
+            say(self.color, &(note(Level::Warning, &message) + "\n"));
+        }
+    }
+}
+
+impl Screen for Quiet {
+    fn aside(&self, write: &mut dyn FnMut()) {
+        write();
+    }
+
+    fn close(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(events: Vec<Event>) -> Vec<String> {
+        let plain = Plain::new(ColorChoice::Never);
+        let strip = |line: String| anstream::adapter::strip_str(&line).to_string();
+        events.into_iter().filter_map(|event| plain.line(event)).map(strip).collect()
+    }
+
+    #[test]
+    fn a_task_is_named_when_it_starts_and_when_it_ends() {
+        let label = || "pull \u{1b}alpine".to_owned();
+        let said = lines(vec![
+            Event::Started { task: 1, kind: TaskKind::Download, label: label() },
+            Event::Progress { task: 1, done: 5, total: Some(10) },
+            Event::Output { task: 1, line: "\u{1b}[31mred\u{1b}[0m\r".into() },
+            Event::Finished { task: 1, outcome: Outcome::Cached, detail: "3 layers".into() },
+            Event::Finished { task: 1, outcome: Outcome::Done, detail: String::new() },
+            Event::Note { level: Level::Warning, message: "old Go".into() },
+        ]);
+        let expected =
+            ["pull \\u{1b}alpine", "  red", "pull \\u{1b}alpine: cached (3 layers)", "warning: old Go"];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn amounts_are_in_the_tasks_unit() {
+        assert_eq!(amount(TaskKind::Download, 1_500, Some(20_000)), "1.5 kB of 20.0 kB");
+        assert_eq!(amount(TaskKind::Work, 3, None), "3");
+    }
+}
