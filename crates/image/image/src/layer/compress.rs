@@ -14,8 +14,8 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 /// Bytes of input that are compressed together. Part of the layer format.
 const CHUNK: usize = 512 * 1024;
 
-/// Effort. Part of the layer format.
-const LEVEL: u32 = 6;
+/// Effort. Part of the layer format. For a Go program level 2 takes half of the time of level 6 and gives 6 % more bytes.
+const LEVEL: u32 = 2;
 
 /// Threads beyond this gain nothing: the hash of the input, which is one thread's work, is then what decides.
 const MAX_THREADS: usize = 8;
