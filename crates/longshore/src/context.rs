@@ -10,7 +10,14 @@ use crate::environment::Environment;
 pub(crate) struct Context {
     /// The environment, read once.
     pub(crate) environment: Environment,
-    store: Option<PathBuf>,
+    store: Option<StoreLocation>,
+}
+
+/// Where the store is, and what said so.
+#[derive(Debug)]
+struct StoreLocation {
+    folder: PathBuf,
+    reason: &'static str,
 }
 
 /// No variable says where the store is.
@@ -26,21 +33,36 @@ impl StoreLocationError {
 
 impl Context {
     pub(crate) fn new(global: &GlobalArgs, environment: Environment) -> Self {
-        let store = global.store.clone().or_else(|| default_store(&environment));
+        // An argument given in the environment counts as typed; the folder alone tells no more which it was.
+        let from_environment = environment.variable("LONGSHORE_STORE");
+        let store = match &global.store {
+            Some(folder) if from_environment == Some(folder.as_os_str()) => {
+                Some(StoreLocation { folder: folder.clone(), reason: "LONGSHORE_STORE" })
+            }
+            Some(folder) => Some(StoreLocation { folder: folder.clone(), reason: "--store" }),
+            None => default_store(&environment),
+        };
         Context { environment, store }
     }
 
     /// The folder of the image store. Errors: nothing says where it is.
     pub(crate) fn store_folder(&self) -> Result<&Path, StoreLocationError> {
-        self.store.as_deref().ok_or(StoreLocationError)
+        self.store.as_ref().map(|store| store.folder.as_path()).ok_or(StoreLocationError)
+    }
+
+    /// What said where the store is.
+    pub(crate) fn store_reason(&self) -> &'static str {
+        self.store.as_ref().map_or("nothing says where", |store| store.reason)
     }
 }
 
 /// `$XDG_DATA_HOME/longshore`, else `~/.local/share/longshore` (XDG base directory specification 0.8).
-fn default_store(environment: &Environment) -> Option<PathBuf> {
-    let data = environment.folder("XDG_DATA_HOME");
-    let data = data.or_else(|| environment.folder("HOME").map(|home| home.join(".local/share")));
-    data.map(|data| data.join("longshore"))
+fn default_store(environment: &Environment) -> Option<StoreLocation> {
+    if let Some(data) = environment.folder("XDG_DATA_HOME") {
+        return Some(StoreLocation { folder: data.join("longshore"), reason: "XDG_DATA_HOME" });
+    }
+    let home = environment.folder("HOME")?;
+    Some(StoreLocation { folder: home.join(".local/share/longshore"), reason: "the default" })
 }
 
 #[cfg(test)]
@@ -57,6 +79,7 @@ mod tests {
             (&[], None),
         ] {
             let found = default_store(&Environment::of(variables));
+            let found = found.map(|store| store.folder);
             assert_eq!(found.as_deref(), expected.map(Path::new), "{variables:?}");
         }
     }

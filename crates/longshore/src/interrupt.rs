@@ -1,13 +1,13 @@
 //! Ctrl-C and SIGTERM: the first asks, the second forces.
 //!
 //! The first signal cancels through [`Events`]: work stops at its next step, ends its child processes, removes what is half-written
-//! and returns. Whoever cannot wait signals again: the process ends at once. Nothing is lost by that either, since everything
-//! that others may read is written under a temporary name first.
+//! and returns. Whoever cannot wait signals again: the children are killed and the process ends at once. Nothing is lost by that
+//! either, since everything that others may read is written under a temporary name first.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::fs;
 
 use longshore_events::Events;
+use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -16,21 +16,35 @@ const INTERRUPTED: i32 = 130;
 
 /// Cancels `events` at the first SIGINT or SIGTERM and ends the process at the second.
 pub(crate) fn watch(events: &Events) {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the second signal finds the flag that the first one set. Where a handler cannot be installed the
-        // signal keeps its default, which ends the process too.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&asked));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&asked));
-    }
+    // Where no handler can be installed, the signals keep their default, which ends the process too.
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    let handle = signals.handle();
     let events = events.clone();
     let wait = move || {
-        if signals.forever().next().is_some() {
-            events.cancel();
-            events.warn("stopping; press Ctrl-C again to stop at once");
+        let mut arrived = signals.forever();
+        if arrived.next().is_none() {
+            return;
+        }
+        events.cancel();
+        events.warn("stopping; press Ctrl-C again to stop at once");
+        if arrived.next().is_some() {
+            kill_children();
+            signal_hook::low_level::exit(INTERRUPTED);
         }
     };
-    // Without the thread, a second signal still ends the process.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);
+    if std::thread::Builder::new().name("signals".to_owned()).spawn(wait).is_err() {
+        handle.close();
+    }
+}
+
+/// Kills the process groups that this process's children lead: a terminal's Ctrl-C does not reach them.
+fn kill_children() {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return };
+    for thread in threads.flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        for child in children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            // One that ended meanwhile, or leads no group, needs nothing.
+            let _ = rustix::process::kill_process_group(child, Signal::KILL);
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod context;
 mod environment;
 mod exit;
 mod interrupt;
+mod location;
 mod ui;
 
 use std::process::ExitCode;

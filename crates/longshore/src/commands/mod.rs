@@ -1,6 +1,7 @@
 //! One file for each command: arguments in, one library call, rendering out.
 
 mod completions;
+mod doctor;
 mod man;
 
 use clap::Subcommand;
@@ -12,14 +13,15 @@ use crate::ui::{CommandError, Ui};
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
 
 /// Runs one command.
 pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let _ = context;
     match command {
+        Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),
         Command::Completions(arguments) => completions::completions(&arguments, ui),
         Command::Man(arguments) => man::man(&arguments, ui),
     }

@@ -14,7 +14,14 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             None$(.or_else(|| error.downcast_ref::<$known>().and_then(<$known>::hint)))+
         };
     }
-    first_of![crate::context::StoreLocationError, longshore_files::FileError]
+    first_of![
+        crate::context::StoreLocationError,
+        longshore_config::ConfigError,
+        longshore_files::FileError,
+        longshore_golang::SyntaxErrors,
+        longshore_image::CopyError,
+        longshore_process::ProcessError,
+    ]
 }
 
 /// Where in a file one error of a chain points.

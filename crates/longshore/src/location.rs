@@ -1,0 +1,272 @@
+//! Where an image is, as people type it.
+//!
+//! A plain name means the store for commands that look at images and the registry for those that transfer them. Everything else says
+//! what it is, with the names of skopeo's transports (containers-transports(5)): `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+//! `docker-archive:FILE[:NAME]`, `docker://NAME`, `docker-daemon:NAME`; and `podman:NAME` for an engine that skopeo reaches otherwise.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use longshore_oci::{Digest, Reference};
+
+/// A place that holds an image, or takes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ImageLocation {
+    /// A name or digest without a transport.
+    Plain(ImageName),
+    /// `docker://NAME`: a repository of a registry.
+    Registry(Reference),
+    /// `oci:DIR[:TAG]`: an OCI image layout.
+    Layout(Place),
+    /// `oci-archive:FILE[:TAG]`: an OCI image layout in a tar file.
+    OciArchive(Place),
+    /// `docker-archive:FILE[:NAME]`: what `docker save` writes.
+    DockerArchive(Place),
+    /// `docker-daemon:NAME` or `podman:NAME`: an engine's own store.
+    Engine(EngineKind, Reference),
+}
+
+/// A file or folder, and which of the images in it is meant; without a name, the only one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The file or folder.
+    pub(crate) path: PathBuf,
+    /// The image's name or tag in it.
+    pub(crate) name: Option<String>,
+}
+
+/// A kind of engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+/// A name without a transport: at least one of its readings exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageName {
+    typed: String,
+    /// Read as a reference.
+    pub(crate) reference: Option<Reference>,
+    /// Read as a digest or the beginning of one: lower-case hexadecimal digits, without the algorithm.
+    pub(crate) digest_prefix: Option<String>,
+}
+
+/// What was typed names no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ImageLocationError {
+    /// A transport without a file, folder or name.
+    #[error("`{typed}` names no {wanted} after `{transport}:`")]
+    Nothing {
+        /// What was typed.
+        typed: String,
+        /// The transport.
+        transport: &'static str,
+        /// What should follow.
+        wanted: &'static str,
+    },
+    /// A path without a transport.
+    #[error("`{0}` is a path: write oci:{0} for a layout, oci-archive:{0} or docker-archive:{0} for a file")]
+    Path(String),
+    /// A transport of skopeo that is not supported.
+    #[error("`{transport}:` is not supported: use {known}", known = TRANSPORTS)]
+    Transport {
+        /// The transport.
+        transport: String,
+    },
+    /// A malformed reference.
+    #[error(transparent)]
+    Reference(#[from] longshore_oci::ReferenceError),
+}
+
+const TRANSPORTS: &str =
+    "a plain name, docker://, oci:, oci-archive:, docker-archive:, docker-daemon: or podman:";
+/// Of skopeo's transports, those that a plain name is likely to be mistaken for.
+const FOREIGN: [&str; 5] = ["containers-storage", "dir", "ostree", "sif", "atomic"];
+/// Shorter beginnings of digests are more likely to be names.
+const MIN_PREFIX: usize = 4;
+
+impl ImageName {
+    /// What was typed.
+    pub(crate) fn typed(&self) -> &str {
+        &self.typed
+    }
+}
+
+impl FromStr for ImageName {
+    type Err = ImageLocationError;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        let hex = typed.strip_prefix("sha256:").unwrap_or(typed);
+        let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_prefix = is_hex && (MIN_PREFIX..=64).contains(&hex.len());
+        let digest_prefix = is_prefix.then(|| hex.to_owned());
+        if typed.starts_with("sha256:") && is_prefix {
+            return Ok(ImageName { typed: typed.to_owned(), reference: None, digest_prefix });
+        }
+        if typed.starts_with(['.', '/', '~']) {
+            return Err(ImageLocationError::Path(typed.to_owned()));
+        }
+        match typed.parse::<Reference>() {
+            Ok(reference) => {
+                Ok(ImageName { typed: typed.to_owned(), reference: Some(reference), digest_prefix })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl FromStr for ImageLocation {
+    type Err = ImageLocationError;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        if let Some(name) = typed.strip_prefix("docker://") {
+            return Ok(ImageLocation::Registry(name.parse()?));
+        }
+        let Some((transport, rest)) = typed.split_once(':') else {
+            return Ok(ImageLocation::Plain(typed.parse()?));
+        };
+        let place = |transport, wanted| place(typed, transport, rest, wanted);
+        let engine = |kind| Ok(ImageLocation::Engine(kind, rest.parse()?));
+        match transport {
+            "oci" => Ok(ImageLocation::Layout(place("oci", "folder")?)),
+            "oci-archive" => Ok(ImageLocation::OciArchive(place("oci-archive", "file")?)),
+            "docker-archive" => Ok(ImageLocation::DockerArchive(place("docker-archive", "file")?)),
+            "docker-daemon" => engine(EngineKind::Docker),
+            "podman" => engine(EngineKind::Podman),
+            foreign if FOREIGN.contains(&foreign) => {
+                Err(ImageLocationError::Transport { transport: foreign.to_owned() })
+            }
+            _ => Ok(ImageLocation::Plain(typed.parse()?)),
+        }
+    }
+}
+
+/// `PATH[:NAME]`; as skopeo has it, a path holds no colon, while a name may.
+fn place(
+    typed: &str,
+    transport: &'static str,
+    rest: &str,
+    wanted: &'static str,
+) -> Result<Place, ImageLocationError> {
+    let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
+    if path.is_empty() || name == Some("") {
+        let wanted = if path.is_empty() { wanted } else { "tag or name at its end" };
+        return Err(ImageLocationError::Nothing { typed: typed.to_owned(), transport, wanted });
+    }
+    Ok(Place { path: PathBuf::from(path), name: name.map(str::to_owned) })
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            EngineKind::Docker => "docker-daemon",
+            EngineKind::Podman => "podman",
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(formatter, "{}:{name}", self.path.display()),
+            None => write!(formatter, "{}", self.path.display()),
+        }
+    }
+}
+
+/// As it can be typed.
+impl fmt::Display for ImageLocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageLocation::Plain(name) => formatter.write_str(name.typed()),
+            ImageLocation::Registry(reference) => write!(formatter, "docker://{reference}"),
+            ImageLocation::Layout(place) => write!(formatter, "oci:{place}"),
+            ImageLocation::OciArchive(place) => write!(formatter, "oci-archive:{place}"),
+            ImageLocation::DockerArchive(place) => write!(formatter, "docker-archive:{place}"),
+            ImageLocation::Engine(kind, reference) => write!(formatter, "{kind}:{}", reference.familiar()),
+        }
+    }
+}
+
+impl From<Digest> for ImageName {
+    fn from(digest: Digest) -> Self {
+        ImageName {
+            typed: digest.to_string(),
+            reference: None,
+            digest_prefix: Some(digest.encoded().to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: &str, name: Option<&str>) -> Place {
+        Place { path: path.into(), name: name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn transports_are_read_as_skopeo_reads_them() {
+        let reference = |name: &str| name.parse::<Reference>().unwrap();
+        for (typed, expected) in [
+            ("oci:out", ImageLocation::Layout(place("out", None))),
+            ("oci:/a/b:v1", ImageLocation::Layout(place("/a/b", Some("v1")))),
+            ("oci:a:host:5000/x:v1", ImageLocation::Layout(place("a", Some("host:5000/x:v1")))),
+            ("oci-archive:a.tar", ImageLocation::OciArchive(place("a.tar", None))),
+            ("docker-archive:a.tar:x:1", ImageLocation::DockerArchive(place("a.tar", Some("x:1")))),
+            ("docker://alpine:3", ImageLocation::Registry(reference("alpine:3"))),
+            ("docker-daemon:x:1", ImageLocation::Engine(EngineKind::Docker, reference("x:1"))),
+            ("podman:x", ImageLocation::Engine(EngineKind::Podman, reference("x"))),
+        ] {
+            let location: ImageLocation = typed.parse().unwrap();
+            assert_eq!(location, expected, "{typed}");
+            assert_eq!(location.to_string().parse::<ImageLocation>().unwrap(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_plain_name_may_be_a_reference_a_digest_or_the_beginning_of_one() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        for (typed, is_reference, prefix) in [
+            ("app:1", true, None),
+            ("localhost:5000/app", true, None),
+            ("oci/app", true, None),
+            ("cafe", true, Some("cafe")),
+            ("abc", true, None),
+            ("sha256:abcd", false, Some("abcd")),
+            (&digest, false, Some(&digest[7..])),
+            // Too short for a digest, and a fine name.
+            ("sha256:abc", true, None),
+        ] {
+            let ImageLocation::Plain(name) = typed.parse().unwrap() else { panic!("{typed}") };
+            assert_eq!(name.reference.is_some(), is_reference, "{typed}");
+            assert_eq!(name.digest_prefix.as_deref(), prefix, "{typed}");
+            assert_eq!(name.typed(), typed);
+        }
+    }
+
+    #[test]
+    fn what_names_no_place_is_told_what_would() {
+        for (typed, message) in [
+            ("oci:", "`oci:` names no folder after `oci:`"),
+            ("oci:dir:", "`oci:dir:` names no tag or name at its end after `oci:`"),
+            (
+                "./out",
+                "`./out` is a path: write oci:./out for a layout, oci-archive:./out or docker-archive:./out for a file",
+            ),
+            (
+                "dir:/x",
+                "`dir:` is not supported: use a plain name, docker://, oci:, oci-archive:, docker-archive:, docker-daemon: or podman:",
+            ),
+            ("docker://", "`` is not an image reference: it names no repository"),
+            ("App", "`App` is not an image reference: a repository's name must be lower-case"),
+        ] {
+            assert_eq!(typed.parse::<ImageLocation>().unwrap_err().to_string(), message);
+        }
+    }
+}
