@@ -1,0 +1,134 @@
+//! What can stand between a module and its toolchain.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use longshore_events::Cancelled;
+use longshore_files::FileError;
+use longshore_golang::{GoVersion, ToolchainName, VersionError};
+
+/// A toolchain cannot be given.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot provide {wanted}")]
+pub struct ToolchainError {
+    /// What was wanted, and by what.
+    pub wanted: Wanted,
+    /// Why it cannot be given.
+    #[source]
+    pub kind: ToolchainErrorKind,
+}
+
+/// A toolchain that is wanted, and by what: "go1.99.0, which the go line of go.mod asks for".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name, if one was named.
+    pub name: Option<ToolchainName>,
+    /// What asks for it.
+    pub by: WantedBy,
+    /// The file with the lines, where one was given.
+    pub file: Option<PathBuf>,
+}
+
+/// What asks for a toolchain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedBy {
+    /// The `go` line.
+    GoLine,
+    /// The `toolchain` line.
+    ToolchainLine,
+    /// GOTOOLCHAIN, in the environment or in a settings file.
+    Setting,
+    /// longshore.lock.
+    Lock,
+    /// Nothing asks for a certain one.
+    Anybody,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(formatter, "{name}")?,
+            None => formatter.write_str("a Go toolchain")?,
+        }
+        let line = match self.by {
+            WantedBy::GoLine => "go",
+            WantedBy::ToolchainLine => "toolchain",
+            WantedBy::Setting => return formatter.write_str(", which GOTOOLCHAIN asks for"),
+            WantedBy::Lock => return formatter.write_str(", which longshore.lock pins"),
+            WantedBy::Anybody => return Ok(()),
+        };
+        match &self.file {
+            Some(file) => write!(formatter, ", which the {line} line of {} asks for", file.display()),
+            None => write!(formatter, ", which the {line} line asks for"),
+        }
+    }
+}
+
+/// Why a toolchain cannot be given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolchainErrorKind {
+    /// GOTOOLCHAIN has a value that Go does not know.
+    #[error("GOTOOLCHAIN has a value that Go does not know")]
+    Setting(#[source] VersionError),
+    /// No installed Go is new enough, and GOTOOLCHAIN forbids to fetch one.
+    #[error("GOTOOLCHAIN={setting} forbids to fetch it, and {}", installed_is(.installed.as_ref()))]
+    Forbidden {
+        /// GOTOOLCHAIN's value.
+        setting: String,
+        /// The first Go that is installed.
+        installed: Option<(ToolchainName, PathBuf)>,
+    },
+    /// The lock or GOTOOLCHAIN names a toolchain that is too old for the module.
+    #[error("it is older than Go {needed}, which the go line asks for")]
+    TooOld {
+        /// The `go` line's version.
+        needed: GoVersion,
+    },
+    /// It is not there, and nothing may be fetched.
+    #[error("it is neither installed nor in the cache, and offline nothing is fetched")]
+    Offline,
+    /// Its name cannot be a module's version.
+    #[error("its name cannot be a module's version, so it cannot be fetched")]
+    Unfetchable,
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+fn installed_is(installed: Option<&(ToolchainName, PathBuf)>) -> String {
+    match installed {
+        Some((name, path)) => format!("the installed Go is {name} ({})", path.display()),
+        None => "no Go is installed".into(),
+    }
+}
+
+impl ToolchainError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match &self.kind {
+            ToolchainErrorKind::Setting(error) => return error.hint(),
+            ToolchainErrorKind::File(error) => return error.hint(),
+            ToolchainErrorKind::Forbidden { .. } => {
+                "set GOTOOLCHAIN=auto to let it be fetched (the value may stand in the environment, in `go env GOENV`, or in \
+                 GOROOT/go.env), or install it"
+            }
+            ToolchainErrorKind::TooOld { .. } if self.wanted.by == WantedBy::Lock => {
+                "build without --locked once to write a new longshore.lock"
+            }
+            ToolchainErrorKind::TooOld { .. } => "unset GOTOOLCHAIN, or append +auto to its value",
+            ToolchainErrorKind::Offline => "run once with a network, or install it: https://go.dev/dl",
+            ToolchainErrorKind::Unfetchable => "install it, and put its folder into PATH",
+            ToolchainErrorKind::Cancelled(_) => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// Whether the work was cancelled rather than failed.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind, ToolchainErrorKind::Cancelled(_))
+    }
+}
