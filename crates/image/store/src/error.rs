@@ -1,0 +1,79 @@
+//! What can go wrong with the store.
+
+use longshore_files::FileError;
+use longshore_image::{ContentError, LayoutError};
+
+use crate::records::RecordsError;
+
+/// The store could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file or folder of the store.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The image layout in the store.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A manifest or index in the store.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The records.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+}
+
+impl StoreError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StoreError::File(error) => error.hint(),
+            StoreError::Layout(error) => error.hint(),
+            StoreError::Content(error) => error.hint(),
+            StoreError::Records(error) => error.hint(),
+        }
+    }
+}
+
+/// A name that leads to no image of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// Nothing has this name or digest.
+    #[error("there is no image `{name}` in the store")]
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// The most similar name there is.
+        nearest: Option<String>,
+    },
+    /// A digest's beginning fits several images.
+    #[error("`{prefix}` is the beginning of {} images' digests", candidates.len())]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// The digests it fits.
+        candidates: Vec<String>,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ResolveError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ResolveError::NotFound { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean `{nearest}`?"))
+            }
+            ResolveError::NotFound { .. } => {
+                Some("`longshore image ls` shows the images there are".to_owned())
+            }
+            ResolveError::Ambiguous { candidates, .. } => {
+                Some(format!("write more digits: {}", candidates.join(", ")))
+            }
+            ResolveError::Store(error) => error.hint(),
+        }
+    }
+}
