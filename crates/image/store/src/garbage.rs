@@ -5,6 +5,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use longshore_files::{FileError, Lock};
+use longshore_image::{ContentError, ContentErrorKind, Image};
 use longshore_oci::{Algorithm, Digest};
 
 use crate::error::StoreError;
@@ -36,20 +37,37 @@ impl Store {
         Ok(freed)
     }
 
-    /// Blobs that no root reaches, `without` some roots. Roots that cannot be read keep what they can be seen to reach; a blob that
-    /// an unreadable manifest may need is not guessed at, since such an image is broken already.
+    /// Blobs that no root reaches, `without` some roots.
+    ///
+    /// Errors: a root cannot be read, other than for being absent. What it needs is then not known, and nothing may go.
     pub(crate) fn unreachable(&self, without: &HashSet<Digest>) -> Result<Vec<BlobFile>, StoreError> {
         let mut reached = HashSet::new();
         for stored in self.images()? {
             if !without.contains(stored.image.digest()) {
                 reached.insert(stored.image.digest().clone());
-                let blobs = stored.image.blobs().unwrap_or_default();
-                reached.extend(blobs.into_iter().map(|descriptor| descriptor.digest));
+                reached.extend(self.reach(&stored.image)?);
             }
         }
         let mut blobs = self.blob_files()?;
         blobs.retain(|blob| !reached.contains(&blob.digest));
         Ok(blobs)
+    }
+
+    fn reach(&self, image: &Image) -> Result<Vec<Digest>, StoreError> {
+        match image.blobs() {
+            Ok(blobs) => Ok(blobs.into_iter().map(|descriptor| descriptor.digest).collect()),
+            // An index may list platforms that were never fetched: what is there of the others must stay.
+            Err(ContentError { kind: ContentErrorKind::NotFound, .. }) if image.is_index() => {
+                let mut reached = Vec::new();
+                for child in image.index().map(|index| index.manifests).unwrap_or_default() {
+                    reached.push(child.digest.clone());
+                    reached.extend(self.reach(&image.child(child))?);
+                }
+                Ok(reached)
+            }
+            Err(ContentError { kind: ContentErrorKind::NotFound, .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Every blob file of the layout. Files whose name is no digest are not ours and are left alone.

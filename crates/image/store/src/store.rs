@@ -72,7 +72,13 @@ impl Store {
 
     /// Keeps what this process writes or names from being pruned while it works.
     pub fn lease(&self) -> Result<Lease, StoreError> {
-        Ok(Lease::take(&self.root.join("leases"), &self.prune_lock())?)
+        let leases = self.root.join("leases");
+        for folder in [&leases, &self.temporary_folder()] {
+            if !folder.is_dir() {
+                create_folders(folder)?;
+            }
+        }
+        Ok(Lease::take(&leases, &self.prune_lock())?)
     }
 
     pub(crate) fn prune_lock(&self) -> PathBuf {
