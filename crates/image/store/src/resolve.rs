@@ -87,12 +87,9 @@ fn fits(descriptor: &Descriptor, prefix: &str) -> bool {
     descriptor.digest.encoded().starts_with(prefix)
 }
 
-/// The name that shares the longest beginning or end with `name`, where that is more than half of it.
+/// The name that takes the fewest edits to become, where that is at most a third of its letters.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let common = |other: &str| {
-        let front = name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-        let back = name.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
-        front.max(back)
-    };
-    names.filter(|other| 2 * common(other) > name.len()).max_by_key(|other| common(other)).map(str::to_owned)
+    let distance = |other: &str| strsim::damerau_levenshtein(name, other);
+    let close = names.map(|other| (distance(other), other)).filter(|(edits, other)| edits * 3 <= other.len());
+    close.min().map(|(_, other)| other.to_owned())
 }
