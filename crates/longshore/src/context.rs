@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use longshore_store::{Store, StoreError};
+
 use crate::arguments::GlobalArgs;
 use crate::environment::Environment;
 
@@ -24,6 +26,26 @@ struct StoreLocation {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot tell where the image store is: neither XDG_DATA_HOME nor HOME is set to an absolute path")]
 pub(crate) struct StoreLocationError;
+
+/// What every command needs could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContextError {
+    /// Nothing says where the store is.
+    #[error(transparent)]
+    Location(#[from] StoreLocationError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ContextError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            ContextError::Location(error) => error.hint(),
+            ContextError::Store(error) => error.hint(),
+        }
+    }
+}
 
 impl StoreLocationError {
     pub(crate) fn hint(&self) -> Option<String> {
@@ -48,6 +70,11 @@ impl Context {
     /// The folder of the image store. Errors: nothing says where it is.
     pub(crate) fn store_folder(&self) -> Result<&Path, StoreLocationError> {
         self.store.as_ref().map(|store| store.folder.as_path()).ok_or(StoreLocationError)
+    }
+
+    /// Opens the image store. Errors: nothing says where it is, or it cannot be read or made.
+    pub(crate) fn store(&self) -> Result<Store, ContextError> {
+        Ok(Store::open(self.store_folder()?)?)
     }
 
     /// What said where the store is.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use longshore_oci::{Digest, Reference};
+use longshore_oci::Reference;
 
 /// A place that holds an image, or takes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +45,12 @@ pub(crate) enum EngineKind {
     Podman,
 }
 
-/// A name without a transport: at least one of its readings exists.
+/// A name without a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageName {
     typed: String,
-    /// Read as a reference.
+    /// Read as a reference; nothing where only a digest or the beginning of one was typed.
     pub(crate) reference: Option<Reference>,
-    /// Read as a digest or the beginning of one: lower-case hexadecimal digits, without the algorithm.
-    pub(crate) digest_prefix: Option<String>,
 }
 
 /// What was typed names no place.
@@ -86,8 +84,6 @@ const TRANSPORTS: &str =
     "a plain name, docker://, oci:, oci-archive:, docker-archive:, docker-daemon: or podman:";
 /// Of skopeo's transports, those that a plain name is likely to be mistaken for.
 const FOREIGN: [&str; 5] = ["containers-storage", "dir", "ostree", "sif", "atomic"];
-/// Shorter beginnings of digests are more likely to be names.
-const MIN_PREFIX: usize = 4;
 
 impl ImageName {
     /// What was typed.
@@ -100,22 +96,18 @@ impl FromStr for ImageName {
     type Err = ImageLocationError;
 
     fn from_str(typed: &str) -> Result<Self, Self::Err> {
-        let hex = typed.strip_prefix("sha256:").unwrap_or(typed);
-        let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let is_prefix = is_hex && (MIN_PREFIX..=64).contains(&hex.len());
-        let digest_prefix = is_prefix.then(|| hex.to_owned());
-        if typed.starts_with("sha256:") && is_prefix {
-            return Ok(ImageName { typed: typed.to_owned(), reference: None, digest_prefix });
+        // The store knows digests by their beginning; as a reference this would be the tag of a repository called sha256.
+        let digits = typed.strip_prefix("sha256:");
+        if digits
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        {
+            return Ok(ImageName { typed: typed.to_owned(), reference: None });
         }
         if typed.starts_with(['.', '/', '~']) {
             return Err(ImageLocationError::Path(typed.to_owned()));
         }
-        match typed.parse::<Reference>() {
-            Ok(reference) => {
-                Ok(ImageName { typed: typed.to_owned(), reference: Some(reference), digest_prefix })
-            }
-            Err(error) => Err(error.into()),
-        }
+        let reference = typed.parse::<Reference>()?;
+        Ok(ImageName { typed: typed.to_owned(), reference: Some(reference) })
     }
 }
 
@@ -192,16 +184,6 @@ impl fmt::Display for ImageLocation {
     }
 }
 
-impl From<Digest> for ImageName {
-    fn from(digest: Digest) -> Self {
-        ImageName {
-            typed: digest.to_string(),
-            reference: None,
-            digest_prefix: Some(digest.encoded().to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,22 +212,19 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_name_may_be_a_reference_a_digest_or_the_beginning_of_one() {
+    fn a_plain_name_is_a_reference_unless_it_is_a_digest() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        for (typed, is_reference, prefix) in [
-            ("app:1", true, None),
-            ("localhost:5000/app", true, None),
-            ("oci/app", true, None),
-            ("cafe", true, Some("cafe")),
-            ("abc", true, None),
-            ("sha256:abcd", false, Some("abcd")),
-            (&digest, false, Some(&digest[7..])),
-            // Too short for a digest, and a fine name.
-            ("sha256:abc", true, None),
+        for (typed, is_reference) in [
+            ("app:1", true),
+            ("localhost:5000/app", true),
+            ("oci/app", true),
+            ("cafe", true),
+            ("sha256:abcd", false),
+            (&digest, false),
+            ("sha256:latest", true),
         ] {
             let ImageLocation::Plain(name) = typed.parse().unwrap() else { panic!("{typed}") };
             assert_eq!(name.reference.is_some(), is_reference, "{typed}");
-            assert_eq!(name.digest_prefix.as_deref(), prefix, "{typed}");
             assert_eq!(name.typed(), typed);
         }
     }

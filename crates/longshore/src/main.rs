@@ -12,6 +12,7 @@ mod commands;
 mod context;
 mod environment;
 mod exit;
+mod images;
 mod interrupt;
 mod location;
 mod ui;

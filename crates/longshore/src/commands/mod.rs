@@ -1,7 +1,9 @@
 //! One file for each command: arguments in, one library call, rendering out.
 
+mod cache;
 mod completions;
 mod doctor;
+mod image;
 mod man;
 
 use clap::Subcommand;
@@ -13,6 +15,10 @@ use crate::ui::{CommandError, Ui};
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -21,6 +27,8 @@ pub(crate) enum Command {
 /// Runs one command.
 pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
+        Command::Image(command) => image::image(&command, context, ui),
+        Command::Cache(command) => cache::cache(&command, context, ui),
         Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),
         Command::Completions(arguments) => completions::completions(&arguments, ui),
         Command::Man(arguments) => man::man(&arguments, ui),

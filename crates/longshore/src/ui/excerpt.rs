@@ -15,7 +15,7 @@ pub(crate) struct Excerpt {
     pub(crate) path: PathBuf,
     /// Line, from 1.
     pub(crate) line: usize,
-    /// Column in bytes, from 1; without it the whole line is meant.
+    /// Column in characters, from 1; without it the whole line is meant.
     pub(crate) column: Option<usize>,
     /// What is wrong there.
     pub(crate) label: String,
@@ -33,7 +33,10 @@ pub(super) fn render(excerpt: &Excerpt) -> String {
     let Some(line) = line_of(excerpt) else { return place() };
     // Control characters of the line are made visible by the renderer.
     let start = match excerpt.column {
-        Some(column) => line.floor_char_boundary(column.saturating_sub(1)),
+        Some(column) => {
+            let nth = line.char_indices().nth(column.saturating_sub(1));
+            nth.map_or(line.len(), |(offset, _)| offset)
+        }
         None => line.len() - line.trim_start().len(),
     };
     let end = match excerpt.column {

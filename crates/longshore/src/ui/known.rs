@@ -15,17 +15,29 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     first_of![
+        crate::context::ContextError,
         crate::context::StoreLocationError,
+        crate::images::NotInPlace,
         longshore_config::ConfigError,
         longshore_files::FileError,
         longshore_golang::SyntaxErrors,
+        longshore_image::ContentError,
         longshore_image::CopyError,
+        longshore_image::LayoutError,
         longshore_process::ProcessError,
+        longshore_store::ResolveError,
+        longshore_store::StoreError,
     ]
 }
 
 /// Where in a file one error of a chain points.
 pub(super) fn excerpt(error: &(dyn Error + 'static)) -> Option<Excerpt> {
-    let _ = error;
-    None
+    let config = error.downcast_ref::<longshore_config::ConfigError>()?;
+    let position = config.position?;
+    Some(Excerpt {
+        path: config.file.clone(),
+        line: position.line,
+        column: Some(position.column),
+        label: config.kind.to_string(),
+    })
 }

@@ -27,7 +27,7 @@ use crate::exit::Exit;
 pub(crate) use error::CommandError;
 pub(crate) use panic::report_panics;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{duration, size, visible};
+pub(crate) use text::{ago, duration, size, visible};
 
 /// The version of every JSON document that a command prints. Raised when a field changes its meaning or goes; new fields do not raise it.
 const JSON_VERSION: u32 = 1;

@@ -33,6 +33,18 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago a moment was, for a person: `5 minutes ago`.
+pub(crate) fn ago(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    let (count, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}
+
 /// Text that others wrote, with control characters made visible.
 ///
 /// Names in images, messages of registries and paths may hold escape sequences, which a terminal would obey, and
@@ -92,6 +104,19 @@ mod tests {
             (7_620_000, "2h07m"),
         ] {
             assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_in_the_largest_unit() {
+        for (seconds, expected) in [
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (7_199, "1 hour ago"),
+            (86_399, "23 hours ago"),
+            (200_000, "2 days ago"),
+        ] {
+            assert_eq!(ago(Duration::from_secs(seconds)), expected);
         }
     }
 
