@@ -10,11 +10,15 @@
 //! entries ──LayerBuilder──▶ tar ──▶ sha256 (diff id) ──▶ gzip ──▶ sha256 (digest) ──▶ writer
 //! ```
 
+pub mod archive;
 mod content;
 mod copy;
 mod handle;
 pub mod layer;
 mod layout;
+pub mod mutate;
+#[cfg(test)]
+mod samples;
 mod verify;
 
 pub use content::{BlobReader, Content, ContentError, ContentErrorKind, read_small};

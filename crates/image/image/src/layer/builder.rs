@@ -241,8 +241,14 @@ mod tests {
             (Entry::directory("tmp", 0o1777).owned_by(65532, 65532), b""),
         ]);
         // A promise to users: these change only together with `FORMAT`.
-        assert_eq!(layer.diff_id.to_string(), "sha256:140a848bb033baee72130853429ef3a5772c3384371b59663e86e54d1526b99d");
-        assert_eq!(layer.descriptor.digest.to_string(), "sha256:36d8219d869e167c7c19482eceaba5b8eecbf4788295a15a02e3f273c3f3272f");
+        assert_eq!(
+            layer.diff_id.to_string(),
+            "sha256:140a848bb033baee72130853429ef3a5772c3384371b59663e86e54d1526b99d"
+        );
+        assert_eq!(
+            layer.descriptor.digest.to_string(),
+            "sha256:36d8219d869e167c7c19482eceaba5b8eecbf4788295a15a02e3f273c3f3272f"
+        );
     }
 
     #[test]

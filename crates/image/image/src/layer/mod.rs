@@ -8,11 +8,16 @@ mod builder;
 mod compress;
 mod decompress;
 mod entry;
+mod header;
+mod reader;
 
 pub use builder::{LayerBuilder, LayerError, LayerErrorKind};
 pub use compress::GzipWriter;
 pub use decompress::decompress;
+pub(crate) use decompress::sniff;
 pub use entry::{Entry, EntryKind, Timestamps};
+pub(crate) use reader::entries_of_file;
+pub use reader::{TarContent, TarEnd, TarEntry, TarError, TarErrorKind, TarKind, TarReader, entries, inside};
 
 use longshore_oci::{Descriptor, Digest};
 
