@@ -32,6 +32,11 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DIR", env = "LONGSHORE_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
 
+    /// Leave the network alone: what is not here already is an error
+    #[arg(long, global = true, env = "LONGSHORE_OFFLINE", hide_env_values = true)]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) offline: bool,
+
     /// How progress is shown on standard error
     #[arg(long, global = true, value_name = "STYLE", value_enum, default_value_t)]
     #[arg(env = "LONGSHORE_PROGRESS", hide_env_values = true)]

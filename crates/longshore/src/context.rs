@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longshore_store::{Store, StoreError};
+use longshore_toolchain::{GoEnvironment, ToolchainSettings, Toolchains};
 
 use crate::arguments::GlobalArgs;
 use crate::environment::Environment;
@@ -12,6 +13,8 @@ use crate::environment::Environment;
 pub(crate) struct Context {
     /// The environment, read once.
     pub(crate) environment: Environment,
+    /// Whether the network is left alone.
+    pub(crate) offline: bool,
     store: Option<StoreLocation>,
 }
 
@@ -36,6 +39,9 @@ pub(crate) enum ContextError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file of settings cannot be read.
+    #[error(transparent)]
+    File(#[from] longshore_files::FileError),
 }
 
 impl ContextError {
@@ -43,6 +49,7 @@ impl ContextError {
         match self {
             ContextError::Location(error) => error.hint(),
             ContextError::Store(error) => error.hint(),
+            ContextError::File(error) => error.hint(),
         }
     }
 }
@@ -64,7 +71,7 @@ impl Context {
             Some(folder) => Some(StoreLocation { folder: folder.clone(), reason: "--store" }),
             None => default_store(&environment),
         };
-        Context { environment, store }
+        Context { environment, offline: global.offline, store }
     }
 
     /// The folder of the image store. Errors: nothing says where it is.
@@ -75,6 +82,18 @@ impl Context {
     /// Opens the image store. Errors: nothing says where it is, or it cannot be read or made.
     pub(crate) fn store(&self) -> Result<Store, ContextError> {
         Ok(Store::open(self.store_folder()?)?)
+    }
+
+    /// The Go toolchains that this user's settings reach.
+    ///
+    /// Errors: nothing says where the store is, in which fetched ones are kept; the user's Go settings cannot be read.
+    pub(crate) fn toolchains(&self) -> Result<Toolchains, ContextError> {
+        Ok(Toolchains::new(ToolchainSettings {
+            cache_dir: self.store_folder()?.join("cache"),
+            environment: GoEnvironment::read(self.environment.variables())?,
+            offline: self.offline,
+            use_installed: true,
+        }))
     }
 
     /// What said where the store is.

@@ -31,6 +31,11 @@ impl Environment {
         Environment { variables, stdin_is_terminal: false, stderr_is_terminal: false }
     }
 
+    /// Every variable, for what reads many.
+    pub(crate) fn variables(&self) -> BTreeMap<OsString, OsString> {
+        self.variables.clone()
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
         let value = self.variables.get(OsStr::new(name))?;

@@ -9,7 +9,7 @@ pub(crate) enum Exit {
     Done,
     /// The work failed.
     Failed,
-    /// What was typed, or a file that the user wrote, cannot be understood.
+    /// What was typed cannot be understood, or is not enough.
     Usage,
     /// The work was done and found something: a violation, a difference.
     Findings,

@@ -38,11 +38,20 @@ pub(crate) struct NotReadable(ImageLocation);
 
 /// A layout, or an image in it, cannot be opened.
 #[derive(Debug, thiserror::Error)]
-enum OpenError {
+pub(crate) enum OpenError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     #[error(transparent)]
     NotInPlace(#[from] NotInPlace),
+}
+
+impl OpenError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            OpenError::Layout(error) => error.hint(),
+            OpenError::NotInPlace(error) => error.hint(),
+        }
+    }
 }
 
 fn open_layout(place: &Place) -> Result<Image, OpenError> {

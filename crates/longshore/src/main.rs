@@ -15,11 +15,15 @@ mod exit;
 mod images;
 mod interrupt;
 mod location;
+mod services;
+mod settings;
 mod ui;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use arguments::Cli;
 use context::Context;
@@ -47,6 +51,12 @@ fn main() -> ExitCode {
 
 /// Prints what clap has to say: help and version are answers, all else is wrong usage.
 fn refuse(error: &clap::Error) -> Exit {
+    // clap shows the help by itself only where no variable of the environment stands for a flag.
+    if error.kind() == ErrorKind::MissingSubcommand && std::env::args_os().len() <= 1 {
+        let help = Cli::command().render_help();
+        let _ = anstream::stderr().write_all(help.ansi().to_string().as_bytes());
+        return Exit::Usage;
+    }
     // A reader that went away heard enough.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Done }

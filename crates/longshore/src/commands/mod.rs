@@ -5,6 +5,7 @@ mod completions;
 mod doctor;
 mod image;
 mod man;
+mod plan;
 
 use clap::Subcommand;
 
@@ -15,6 +16,7 @@ use crate::ui::{CommandError, Ui};
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Plan(plan::PlanArgs),
     #[command(subcommand)]
     Image(image::ImageCommand),
     #[command(subcommand)]
@@ -27,6 +29,7 @@ pub(crate) enum Command {
 /// Runs one command.
 pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
+        Command::Plan(arguments) => plan::plan(&arguments, context, ui),
         Command::Image(command) => image::image(&command, context, ui),
         Command::Cache(command) => cache::cache(&command, context, ui),
         Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),

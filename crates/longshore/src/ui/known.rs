@@ -4,6 +4,7 @@
 //! hint gets a line here, and its hint is shown from wherever in a chain it stands.
 
 use std::error::Error;
+use std::path::Path;
 
 use super::excerpt::Excerpt;
 
@@ -17,27 +18,42 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     first_of![
         crate::context::ContextError,
         crate::context::StoreLocationError,
-        crate::images::NotInPlace,
+        crate::images::OpenError,
+        crate::services::ServicesError,
         longshore_config::ConfigError,
+        longshore_config::LockError,
         longshore_files::FileError,
         longshore_golang::SyntaxErrors,
         longshore_image::ContentError,
         longshore_image::CopyError,
         longshore_image::LayoutError,
         longshore_process::ProcessError,
+        longshore_project::ProjectError,
         longshore_store::ResolveError,
         longshore_store::StoreError,
+        longshore_toolchain::ToolchainError,
     ]
 }
 
 /// Where in a file one error of a chain points.
 pub(super) fn excerpt(error: &(dyn Error + 'static)) -> Option<Excerpt> {
-    let config = error.downcast_ref::<longshore_config::ConfigError>()?;
-    let position = config.position?;
-    Some(Excerpt {
-        path: config.file.clone(),
-        line: position.line,
-        column: Some(position.column),
-        label: config.kind.to_string(),
-    })
+    if let Some(config) = error.downcast_ref::<longshore_config::ConfigError>() {
+        let position = config.position?;
+        let (line, column) = (position.line, Some(position.column));
+        return Some(Excerpt { path: config.file.clone(), line, column, label: config.kind.to_string() });
+    }
+    match error.downcast_ref::<longshore_project::ProjectError>()? {
+        longshore_project::ProjectError::Malformed { path, source } => Some(syntax(path, &source.first)),
+        _ => None,
+    }
+}
+
+fn syntax(path: &Path, mistake: &longshore_golang::SyntaxError) -> Excerpt {
+    let position = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Excerpt {
+        path: path.to_owned(),
+        line: position(mistake.line),
+        column: Some(position(mistake.column)),
+        label: mistake.problem.to_string(),
+    }
 }

@@ -27,7 +27,7 @@ use crate::exit::Exit;
 pub(crate) use error::CommandError;
 pub(crate) use panic::report_panics;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{ago, duration, size, visible};
+pub(crate) use text::{ago, count, duration, size, visible};
 
 /// The version of every JSON document that a command prints. Raised when a field changes its meaning or goes; new fields do not raise it.
 const JSON_VERSION: u32 = 1;
@@ -52,6 +52,15 @@ pub(crate) struct Ui {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub(crate) struct OutputError(#[source] io::Error);
+
+/// A question was not answered.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer to: {question}")]
+pub(crate) struct PromptError {
+    question: String,
+    #[source]
+    source: inquire::InquireError,
+}
 
 /// What a command found out, for people and for programs.
 pub(crate) trait Report: Serialize {
@@ -128,6 +137,21 @@ impl Ui {
             }
         });
         result.map_err(OutputError)
+    }
+
+    /// Asks which of several things is meant, and returns its index. Errors: nobody answers.
+    pub(crate) fn choose(&mut self, question: &str, options: &[String]) -> Result<usize, PromptError> {
+        let mut answer = Err(inquire::InquireError::OperationCanceled);
+        self.screen.aside(&mut || {
+            answer = inquire::Select::new(question, options.to_vec()).raw_prompt().map(|choice| choice.index);
+        });
+        answer.map_err(|source| {
+            // The terminal was raw while it asked: Ctrl-C arrived as a key.
+            if matches!(source, inquire::InquireError::OperationInterrupted) {
+                self.events.cancel();
+            }
+            PromptError { question: question.to_owned(), source }
+        })
     }
 
     /// Prints why a command failed, and says what the process ends with.

@@ -33,6 +33,11 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A number of things: `1 file`, `2 files`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// How long ago a moment was, for a person: `5 minutes ago`.
 pub(crate) fn ago(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();

@@ -1,78 +1,118 @@
-//! Help, usage errors, and what is made of the flags' definitions.
+//! Help, usage errors, streams, and what is made of the flags' definitions.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::Stdio;
 
-use crate::run::{assert_snapshot, longshore, run, transcript};
+use longshore_testkit::{Folder, Suite, TestResult};
 
-#[test]
-fn help_is_complete() {
-    assert_snapshot("help.txt", &run(["--help"]));
-    assert_snapshot("no-arguments.txt", &run::<&str>([]));
+use crate::run::{assert_file, assert_snapshot, check, user};
+
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+        .test("help_lists_commands_and_exit_codes", &[], help)
+        .test("wrong_usage_ends_with_2_and_says_what_was_meant", &[], usage)
+        .test("every_shell_gets_a_script_that_names_the_commands", &[], completions)
+        .test("each_command_has_a_manual_page", &[], manual)
+        .test("the_reference_in_the_documentation_is_current", &[], reference)
+        .test("a_reader_that_goes_away_is_no_failure", &[], closed_pipe)
+        .test("an_output_that_cannot_be_written_is_a_failure", &[], full_output)
+        .test("colours_are_only_where_they_are_wanted", &[], colours)
+        .test("without_a_home_the_store_must_be_named", &[], no_home)
+        .test("doctor_reports_every_topic_and_never_fails", &[], doctor)
 }
 
-#[test]
-fn wrong_usage_ends_with_2_and_says_what_was_meant() {
-    assert_snapshot("unknown-command.txt", &run(["biuld"]));
-    assert_snapshot("unknown-flag.txt", &run(["man", "--outptu", "x"]));
-    assert_snapshot("unknown-value.txt", &run(["man", "--progress", "fancy"]));
-    assert_snapshot("unknown-shell.txt", &run(["completions", "cmd"]));
+fn help() -> TestResult {
+    check(&user()?, ["--help"], "help")?;
+    check::<&str>(&user()?, [], "no-arguments")?;
+    Ok(())
 }
 
-#[test]
-fn every_shell_gets_a_script_that_names_the_commands() {
+fn usage() -> TestResult {
+    let user = user()?;
+    check(&user, ["imgae"], "unknown-command")?;
+    check(&user, ["man", "--outptu", "x"], "unknown-flag")?;
+    check(&user, ["man", "--progress", "fancy"], "unknown-value")?;
+    check(&user, ["completions", "cmd"], "unknown-shell")?;
+    check(&user, ["image", "show", "./x"], "path-as-image")?;
+    check(&user, ["image", "show", "Upper/Case"], "malformed-reference")?;
+    check(&user, ["cache", "prune", "--older-than", "3x"], "malformed-age")?;
+    Ok(())
+}
+
+fn completions() -> TestResult {
+    let user = user()?;
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = run(["completions", shell]);
-        assert!(script.starts_with("exit 0\n---- stdout\n"), "{shell}: {script}");
-        assert!(script.contains("completions") && script.contains("progress"), "{shell}");
+        let script = user.run(["completions", shell])?.succeeded()?.stdout;
+        assert!(script.contains("completions") && script.contains("progress"), "{shell}: {script}");
     }
+    Ok(())
 }
 
-#[test]
-fn each_command_has_a_manual_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let pages = folder.path().join("man1");
-    assert_eq!(transcript(longshore().args(["man", "--output"]).arg(&pages)), "exit 0\n");
-    let mut names: Vec<_> = std::fs::read_dir(&pages)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_snapshot("man-pages.txt", &(names.join("\n") + "\n"));
-    let page = std::fs::read_to_string(pages.join("longshore-completions.1")).unwrap();
+fn manual() -> TestResult {
+    let folder = Folder::new()?;
+    let ran = user()?.inside(folder.path()).run(["man", "--output", "man1"])?;
+    assert_eq!((ran.status.code(), ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "", ""));
+    assert_snapshot("man-pages", &(folder.listing()?.join("\n") + "\n"));
+    let page = folder.read("man1/longshore-completions.1")?;
     assert!(page.contains(".TH longshore-completions 1"), "{page}");
+    Ok(())
 }
 
-#[test]
-fn the_reference_in_the_documentation_is_current() {
-    let output = longshore().args(["man", "--markdown"]).output().unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
-    let expected = snapbox::Data::read_from(&path, None);
-    snapbox::Assert::new().action_env("SNAPSHOTS").eq(output.stdout, expected.raw());
+fn reference() -> TestResult {
+    let ran = user()?.run(["man", "--markdown"])?.succeeded()?;
+    assert_file("../../docs/cli.md", &ran.stdout);
+    Ok(())
 }
 
-#[test]
-fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = longshore()
-        .args(["man", "--markdown"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn closed_pipe() -> TestResult {
+    let user = user()?;
+    let mut command = user.command(["man", "--markdown"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     drop(child.stdout.take());
     let mut complaint = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    assert_eq!(complaint, "");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut complaint)?;
+    }
+    assert_eq!((child.wait()?.code(), complaint.as_str()), (Some(0), ""));
+    Ok(())
 }
 
-#[test]
-fn an_output_that_cannot_be_written_is_a_failure() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    assert_snapshot("full-output.txt", &transcript_to(full));
+fn full_output() -> TestResult {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let output = user()?.command(["completions", "bash"]).stdout(full).output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let expected =
+        "error: cannot write to standard output\n  caused by: No space left on device (os error 28)\n";
+    assert_eq!((output.status.code(), &*complaint), (Some(1), expected));
+    Ok(())
 }
 
-fn transcript_to(stdout: std::fs::File) -> String {
-    transcript(longshore().args(["completions", "bash"]).stdout(stdout))
+fn colours() -> TestResult {
+    let show = ["image", "show", "nothing"];
+    let plain = user()?.run(show)?.expect_code(1)?.stderr;
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let forced = user()?.run(show.iter().chain(&["--color", "always"]))?.stderr;
+    assert!(forced.starts_with("\u{1b}[1m\u{1b}[31merror\u{1b}[0m: "), "{forced:?}");
+    let refused = user()?.env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").run(show)?.stderr;
+    assert_eq!(refused, plain);
+    Ok(())
+}
+
+fn no_home() -> TestResult {
+    let output = user()?.command(["image", "ls"]).env_clear().output()?;
+    let expected = "error: cannot tell where the image store is: neither XDG_DATA_HOME nor HOME is set to an absolute path\n\
+                    hint: name a folder with --store, or set LONGSHORE_STORE\n";
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(1), expected));
+    Ok(())
+}
+
+fn doctor() -> TestResult {
+    let user = user()?.env("PATH", "/nonexistent").env("https_proxy", "http://me:secret@proxy:3128");
+    let ran = user.run(["doctor"])?.succeeded()?;
+    for topic in ["Go", "Image store", "Isolation", "Network"] {
+        assert!(ran.stdout.lines().any(|line| line == topic), "{topic} is missing in {}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("https_proxy=http://proxy:3128"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("secret"), "{}", ran.stdout);
+    crate::schema::check("doctor", &user.run(["doctor", "--format", "json"])?.succeeded()?.stdout)
 }

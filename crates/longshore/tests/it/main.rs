@@ -1,4 +1,15 @@
 //! The real binary, as a user runs it: what it prints on each stream and what it ends with.
 
 mod cli;
+mod image;
 mod run;
+mod schema;
+
+use longshore_testkit::Suite;
+
+fn main() -> std::process::ExitCode {
+    let suite = Suite::new();
+    let suite = cli::add(suite);
+    let suite = image::add(suite);
+    suite.run()
+}

@@ -1,42 +1,59 @@
-//! Runs the binary in an environment of its own.
+//! What the tests share: a user, what a run showed, and the files it is compared with.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
 
-/// The binary, in an empty environment.
-pub(crate) fn longshore() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
-    command.env_clear();
-    command
+use longshore_testkit::{Longshore, Ran, Redactions, Stop};
+
+/// A user with an empty home and an empty store.
+pub(crate) fn user() -> Result<Longshore, Stop> {
+    let user = Longshore::at(env!("CARGO_BIN_EXE_longshore"))?;
+    Ok(user.env("GIT_CONFIG_GLOBAL", "/dev/null"))
 }
 
-/// What a run with these arguments did: exit code, standard output, standard error.
-pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> String {
-    transcript(longshore().args(arguments))
+/// What differs from run to run for this user.
+pub(crate) fn redactions(user: &Longshore) -> Redactions {
+    Redactions::new().path(user.store(), "STORE").path(user.home(), "HOME")
 }
 
-/// Runs a command and writes down all that a user would see of it.
-pub(crate) fn transcript(command: &mut Command) -> String {
-    let output = command.output().expect("the binary runs");
-    let mut text = match output.status.code() {
+/// All that a user would see of a run: exit code, standard output, standard error.
+pub(crate) fn transcript(ran: &Ran, redactions: &Redactions) -> String {
+    let mut text = match ran.status.code() {
         Some(code) => format!("exit {code}\n"),
-        None => format!("{}\n", output.status),
+        None => format!("{}\n", ran.status),
     };
-    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-        if !bytes.is_empty() {
-            let stream = String::from_utf8_lossy(bytes);
-            writeln!(text, "---- {name}\n{}", stream.trim_end_matches('\n')).expect("strings take all");
+    for (name, stream) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+        if !stream.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "---- {name}\n{}", redactions.apply(stream.trim_end_matches('\n')));
         }
     }
     text
 }
 
+/// Runs longshore and compares all that a user sees with a file under tests/it/snapshots.
+#[track_caller]
+pub(crate) fn check<A: AsRef<OsStr>>(
+    user: &Longshore,
+    arguments: impl IntoIterator<Item = A>,
+    snapshot: &str,
+) -> Result<Ran, Stop> {
+    let ran = user.run(arguments)?;
+    assert_snapshot(snapshot, &transcript(&ran, &redactions(user)));
+    Ok(ran)
+}
+
 /// Compares with a file under tests/it/snapshots; SNAPSHOTS=overwrite writes it.
 #[track_caller]
 pub(crate) fn assert_snapshot(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots").join(name);
-    let expected = snapbox::Data::read_from(&path, None);
-    snapbox::Assert::new().action_env("SNAPSHOTS").eq(text, expected.raw());
+    assert_file(&format!("tests/it/snapshots/{name}.txt"), text);
+}
+
+/// Compares with a file of this crate; SNAPSHOTS=overwrite writes it.
+#[track_caller]
+pub(crate) fn assert_file(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let expected = snapbox::Data::read_from(&path, None).raw();
+    snapbox::Assert::new().action_env("SNAPSHOTS").eq(text, expected);
 }

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::images;
 use crate::location::ImageLocation;
-use crate::ui::{CommandError, Report, Ui, size, visible};
+use crate::ui::{CommandError, Report, Ui, count, size, visible};
 
 /// Show what an image is: platforms, configuration, layers
 #[derive(Debug, Args)]
@@ -128,7 +128,7 @@ impl PlatformImage {
         let pairs = |(name, value): (&String, &String)| format!("{name}={value}");
         lines(&mut line, "Labels", config.labels.iter().map(pairs));
         lines(&mut line, "Annotations", self.manifest.annotations.iter().map(pairs));
-        line("Size", &format!("{} in {} layers", size(self.size), self.manifest.layers.len()));
+        line("Size", &format!("{} in {}", size(self.size), count(self.manifest.layers.len(), "layer")));
         let layer = |layer: &longshore_oci::Descriptor| format!("{}  {}", layer.digest, size(layer.size));
         lines(&mut line, "Layers", self.manifest.layers.iter().map(layer));
     }
