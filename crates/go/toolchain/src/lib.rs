@@ -9,14 +9,21 @@
 //! The rules are Go's (`cmd/go/internal/{toolchain,modfetch}` of Go 1.26, <https://go.dev/doc/toolchain>,
 //! <https://go.dev/design/25530-sumdb>); where this room departs from them, the place says why.
 
+mod archive;
 mod environment;
 mod error;
 mod installed;
+mod netrc;
+mod proxies;
+mod remote;
 mod request;
+mod shelf;
+mod sumdb;
 mod toolchains;
 
 pub use environment::GoEnvironment;
 pub use error::{ToolchainError, ToolchainErrorKind, Wanted, WantedBy};
 pub use installed::Installed;
 pub use request::{ModuleVersion, Pin, Source, Toolchain, ToolchainRequest};
-pub use toolchains::{CachedToolchain, Choice, ToolchainSettings, Toolchains};
+pub use shelf::{CachedToolchain, Lease};
+pub use toolchains::{Choice, ToolchainSettings, Toolchains};

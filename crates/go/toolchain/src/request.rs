@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use longshore_golang::{GoVersion, ToolchainLines, ToolchainName};
 use serde::{Deserialize, Serialize};
 
+use crate::shelf::Lease;
+
 /// The module that Go's toolchains are versions of.
 pub(crate) const MODULE: &str = "golang.org/toolchain";
 
@@ -100,7 +102,7 @@ impl TryFrom<String> for ModuleVersion {
 /// A toolchain that is there and can be run.
 ///
 /// Run `go` with GOTOOLCHAIN=local and GOROOT unset or as given here: otherwise it may switch to another one by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Toolchain {
     /// The `go` command.
     pub go: PathBuf,
@@ -110,6 +112,8 @@ pub struct Toolchain {
     pub name: ToolchainName,
     /// Where it comes from.
     pub source: Source,
+    /// Keeps it in the cache while it is in use.
+    pub lease: Lease,
 }
 
 impl Toolchain {
@@ -133,7 +137,12 @@ impl Toolchain {
     }
 
     pub(crate) fn at(goroot: &Path, name: ToolchainName, source: Source) -> Self {
-        Toolchain { go: goroot.join("bin/go"), goroot: goroot.to_owned(), name, source }
+        let lease = Lease::default();
+        Toolchain { go: goroot.join("bin/go"), goroot: goroot.to_owned(), name, source, lease }
+    }
+
+    pub(crate) fn with_lease(self, lease: Lease) -> Self {
+        Toolchain { lease, ..self }
     }
 }
 

@@ -5,7 +5,6 @@
 //! lines are minimums. And a machine without Go is served, where Go has nobody to start with.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use longshore_events::Events;
 use longshore_golang::{GoToolchain, SelectedBy, Switching, ToolchainName};
@@ -30,19 +29,6 @@ pub struct ToolchainSettings {
     pub offline: bool,
     /// Whether a Go that is installed on the machine may be used.
     pub use_installed: bool,
-}
-
-/// A toolchain in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CachedToolchain {
-    /// Which one.
-    pub version: ModuleVersion,
-    /// The folder that holds it.
-    pub folder: PathBuf,
-    /// Bytes that its files hold.
-    pub size: u64,
-    /// When it was last given to somebody, to the hour.
-    pub last_used: SystemTime,
 }
 
 /// What a request gets.
