@@ -1,3 +1,45 @@
-//! Development tasks of longshore.
+//! What developers type: `cargo xtask test` checks everything, `cargo xtask bench` measures longshore against its peers.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
+
+mod bench;
+mod command;
+mod examples;
+mod prepare;
+mod test;
+mod totals;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  test            installs what the tests need (as root on Debian), then runs all checks and tests
+  bench [CELL…]   measures longshore against its peers and writes docs/benchmarks.md;
+                  cells: build, memory, registry, digests, binary
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => test::test(),
+        ["bench", cells @ ..] => bench::bench(cells),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

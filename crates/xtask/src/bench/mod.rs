@@ -1,0 +1,112 @@
+//! `cargo xtask bench`: longshore against its peers, both on this machine and in this run.
+//!
+//! Runs alternate (ours, theirs, ours, …), so that whatever else the machine does meets both; figures are medians. A figure
+//! that could not be taken stands in the table with its reason: an empty cell would look like a met aim.
+
+mod binary;
+mod build;
+mod digests;
+mod images;
+mod measure;
+mod memory;
+mod peers;
+mod registry;
+mod report;
+
+use std::path::PathBuf;
+
+use crate::command::{Result, cargo, context, repository, run, target_folder};
+use peers::Peers;
+use report::Row;
+
+/// What the cells share: the binaries and a folder for what they write.
+pub(crate) struct Bench {
+    pub(crate) longshore: PathBuf,
+    pub(crate) peers: Peers,
+    /// Removed at the end; on the same file system as cargo's target folder, which has room for large images.
+    pub(crate) scratch: PathBuf,
+}
+
+type Cell = (&'static str, &'static str, fn(&Bench) -> Result<Vec<Row>>);
+
+/// Each cell's name, title and measurement.
+const CELLS: [Cell; 5] = [
+    ("build", "Native builds", build::measure),
+    ("memory", "Peak memory with a layer of 2 GiB", memory::measure),
+    ("registry", "Push and pull over loopback", registry::measure),
+    ("digests", "The same digest everywhere", digests::measure),
+    ("binary", "The binary", binary::measure),
+];
+
+/// Measures the named cells, or all; only a run of all is written to docs/benchmarks.md. Says whether every cell could be measured.
+pub(crate) fn bench(names: &[&str]) -> Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| !CELLS.iter().any(|(own, _, _)| own == *name)) {
+        let known: Vec<&str> = CELLS.iter().map(|(name, _, _)| *name).collect();
+        return Err(format!("there is no cell {unknown}; there are {}", known.join(", ")));
+    }
+    let target = target_folder();
+    let longshore = release_binary()?;
+    let scratch = target.join("bench");
+    recreate(&scratch)?;
+    let bench = Bench { longshore, peers: Peers::install(&target.join("peers"))?, scratch };
+
+    let mut sections = Vec::new();
+    let mut complete = true;
+    for (name, title, measure) in CELLS {
+        if !names.is_empty() && !names.contains(&name) {
+            continue;
+        }
+        println!("\n=== {title}");
+        let rows = measure(&bench).unwrap_or_else(|message| vec![Row::unmeasured(title, message)]);
+        complete &= rows.iter().all(Row::is_measured);
+        print!("{}", report::table(&rows));
+        sections.push((title, rows));
+    }
+    remove(&bench.scratch)?;
+    if names.is_empty() {
+        let path = repository().join("docs/benchmarks.md");
+        let text = report::document(&sections, &bench.peers)?;
+        std::fs::File::create(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .map_err(context(format!("cannot write {}", path.display())))?;
+        println!("\nWritten to {}.", path.display());
+    }
+    Ok(complete)
+}
+
+/// Builds what users get, and returns its path.
+fn release_binary() -> Result<PathBuf> {
+    if !run(cargo().args(["build", "--release", "--locked", "--package", "longshore"]))? {
+        return Err("longshore does not compile".into());
+    }
+    // The machine's own target stands in the path, since .cargo/config.toml names it.
+    let target = target_folder();
+    let entries = std::fs::read_dir(&target).map_err(context(format!("cannot list {}", target.display())))?;
+    let mut built: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path().join("release/longshore")))
+        .filter(|path| path.is_file())
+        .collect();
+    built.sort_by_key(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
+    built.pop().ok_or_else(|| format!("no release/longshore stands under {}", target.display()))
+}
+
+/// An empty folder at a path where one may have been.
+pub(crate) fn recreate(path: &std::path::Path) -> Result<()> {
+    remove(path)?;
+    std::fs::create_dir_all(path).map_err(context(format!("cannot create {}", path.display())))
+}
+
+/// Removes a folder and what is in it, read-only folders of module caches included.
+pub(crate) fn remove(path: &std::path::Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    if run_quietly("chmod", &["-R", "u+w"], path) && run_quietly("rm", &["-rf"], path) {
+        return Ok(());
+    }
+    Err(format!("cannot remove {}", path.display()))
+}
+
+fn run_quietly(program: &str, arguments: &[&str], path: &std::path::Path) -> bool {
+    crate::command::command(program).args(arguments).arg(path).status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,96 @@
+//! The examples' own tests: they are Go, and run where there is a Go.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::command::{Result, command, context, find, lines, output, repository};
+use crate::totals::Totals;
+
+/// Formats, vets and tests each module under examples/.
+pub(crate) fn test(totals: &mut Totals) -> Result<()> {
+    let examples = repository().join("examples");
+    let mut modules = Vec::new();
+    find_modules(&examples, &mut modules)?;
+    modules.sort();
+    let go = find("go").filter(|go| output(command(go).arg("version")).is_ok());
+    for module in modules {
+        let name = module.strip_prefix(repository()).unwrap_or(&module).display().to_string();
+        match &go {
+            Some(go) => test_module(go, &module, &name, totals)?,
+            None => totals.skip(format!("tests of {name}"), "there is no go on the PATH"),
+        }
+    }
+    Ok(())
+}
+
+fn find_modules(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error| format!("cannot list {}: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            find_modules(&path, found)?;
+        } else if path.ends_with("go.mod") {
+            found.push(folder.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn test_module(go: &Path, module: &Path, name: &str, totals: &mut Totals) -> Result<()> {
+    let tool = |arguments: &[&str]| -> Command {
+        let mut command = command(go);
+        // A newer toolchain than the one that is here would be fetched otherwise.
+        command.args(arguments).current_dir(module).env("GOFLAGS", "-mod=readonly -buildvcs=false");
+        command
+    };
+    // gofmt stands beside go in every release, and does not hang on a PATH.
+    let gofmt = go.canonicalize().unwrap_or_else(|_| go.to_owned()).with_file_name("gofmt");
+    let unformatted = output(command(gofmt).args(["-l", "."]).current_dir(module));
+    match &unformatted {
+        Ok(files) if files.is_empty() => {}
+        Ok(files) => println!("not formatted:\n{files}"),
+        Err(message) => println!("{message}"),
+    }
+    totals.count(&format!("gofmt of {name}"), unformatted.is_ok_and(|files| files.is_empty()));
+
+    println!("{name}");
+    totals.count(&format!("go vet of {name}"), crate::command::run(&mut tool(&["vet", "./..."]))?);
+
+    let mut failed = Vec::new();
+    let succeeded = lines(&mut tool(&["test", "-json", "./..."]), |line| {
+        if let Err(message) = event(line, name, totals, &mut failed) {
+            println!("{message}");
+        }
+    })?;
+    if !succeeded && failed.is_empty() {
+        failed.push(format!("go test of {name}"));
+    }
+    totals.failed.extend(failed);
+    Ok(())
+}
+
+/// Counts one event of `go test -json` (`go doc test2json`).
+fn event(line: &str, module: &str, totals: &mut Totals, failed: &mut Vec<String>) -> Result<()> {
+    let event: Value = serde_json::from_str(line).map_err(context(format!("not an event: {line}")))?;
+    let text = |key: &str| event[key].as_str().unwrap_or_default();
+    let test = text("Test");
+    // A test's sub-tests are counted with it.
+    let is_test = !test.is_empty() && !test.contains('/');
+    match text("Action") {
+        "pass" if is_test => totals.passed += 1,
+        "fail" if is_test => failed.push(format!("{test} of {}", text("Package"))),
+        "skip" if is_test => totals.skip(format!("{test} of {module}"), "it says so"),
+        "output" | "build-output" => {
+            let output = text("Output");
+            let is_chatter =
+                ["=== ", "--- PASS", "PASS"].iter().any(|begin| output.trim_start().starts_with(begin));
+            if !is_chatter {
+                print!("{output}");
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
