@@ -1,0 +1,127 @@
+//! Downloads that go on where they broke off.
+
+use std::io;
+
+use bytes::Bytes;
+use longshore_events::Events;
+use reqwest::StatusCode;
+use reqwest::header::{ETAG, HeaderValue, IF_RANGE, RANGE};
+
+use crate::client::{Client, host_of};
+use crate::error::{HttpError, HttpErrorKind};
+use crate::request::Request;
+use crate::response::Response;
+use crate::retry::backoff;
+
+/// What takes the bytes of a download, in order, each once.
+pub type Receive<'a> = dyn FnMut(Bytes) -> io::Result<()> + Send + 'a;
+
+/// How a download ended.
+#[derive(Debug)]
+pub enum Download {
+    /// All bytes came; how many.
+    Complete(u64),
+    /// The server answered the first request with another status than 200; nothing was received.
+    Refused(Box<Response>),
+}
+
+/// How far a download is.
+struct Progress {
+    received: u64,
+    etag: Option<HeaderValue>,
+    failures: u32,
+}
+
+impl Client {
+    /// Downloads a body of at most `limit` bytes. A body that breaks off or stalls is asked for again from where it ended; a server
+    /// that then sends the whole has its beginning passed over. Whoever receives the bytes checks them as a whole: a body that changed
+    /// in between is not noticed here.
+    ///
+    /// Errors: no attempt in a row got any further, there are too many bytes, `receive` failed, or the work was cancelled.
+    pub async fn download(
+        &self,
+        request: &Request,
+        limit: u64,
+        receive: &mut Receive<'_>,
+        events: &Events,
+    ) -> Result<Download, HttpError> {
+        let mut progress = Progress { received: 0, etag: None, failures: 0 };
+        loop {
+            let response = self.send(&progress.request(request), events).await?;
+            let status = response.status();
+            let skip = match (status, progress.received) {
+                (StatusCode::OK, _) => progress.received,
+                (StatusCode::PARTIAL_CONTENT, received) if received > 0 && starts_at(&response, received) => {
+                    0
+                }
+                (_, 0) => return Ok(Download::Refused(Box::new(response))),
+                _ => {
+                    return Err(HttpError::new(
+                        &request.method,
+                        &request.url,
+                        HttpErrorKind::Range { status: status.as_u16() },
+                    ));
+                }
+            };
+            let before = progress.received;
+            let Err(error) = progress.take_body(response, skip, limit, receive).await else {
+                return Ok(Download::Complete(progress.received));
+            };
+            progress.failures = if progress.received > before { 1 } else { progress.failures + 1 };
+            if !error.is_transient() || progress.failures >= self.settings().attempts {
+                return Err(error);
+            }
+            let (host, got) = (host_of(&request.url), progress.received);
+            events.note(format!("{host} broke off after {got} bytes; going on from there"));
+            self.sleep(backoff(self.settings().backoff, progress.failures), request, events).await?;
+        }
+    }
+}
+
+impl Progress {
+    fn request(&self, request: &Request) -> Request {
+        if self.received == 0 {
+            return request.clone();
+        }
+        let rest = request.clone().text_header(RANGE, &format!("bytes={}-", self.received));
+        match &self.etag {
+            Some(etag) => rest.header(IF_RANGE, etag.clone()),
+            None => rest,
+        }
+    }
+
+    /// Passes on a body, but for its first `skip` bytes.
+    async fn take_body(
+        &mut self,
+        mut response: Response,
+        mut skip: u64,
+        limit: u64,
+        receive: &mut Receive<'_>,
+    ) -> Result<(), HttpError> {
+        // Only a strong validator says that the bytes are the same.
+        let etag = response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
+        self.etag = etag.cloned().or(self.etag.take());
+        let (method, url) = (response.method.clone(), response.url().clone());
+        while let Some(mut chunk) = response.chunk().await? {
+            let passed = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
+            let _ = chunk.split_to(passed);
+            skip -= passed as u64;
+            self.received += chunk.len() as u64;
+            if self.received > limit {
+                return Err(HttpError::new(&method, &url, HttpErrorKind::TooLarge { limit }));
+            }
+            if !chunk.is_empty() {
+                receive(chunk).map_err(|error| HttpError::new(&method, &url, HttpErrorKind::Local(error)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a partial answer begins at `offset`: `Content-Range: bytes OFFSET-END/SIZE`.
+fn starts_at(response: &Response, offset: u64) -> bool {
+    let range = response.header(reqwest::header::CONTENT_RANGE);
+    let start =
+        range.and_then(|range| range.trim().strip_prefix("bytes ")).and_then(|range| range.split_once('-'));
+    start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
+}
