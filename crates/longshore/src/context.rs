@@ -84,6 +84,14 @@ impl Context {
         Ok(Store::open(self.store_folder()?)?)
     }
 
+    /// Folder for large files that have no name yet: TMPDIR, else /var/tmp, which unlike /tmp is seldom in memory.
+    pub(crate) fn temporary_folder(&self) -> PathBuf {
+        let folder = self.environment.folder("TMPDIR");
+        folder.unwrap_or_else(|| {
+            PathBuf::from(if Path::new("/var/tmp").is_dir() { "/var/tmp" } else { "/tmp" })
+        })
+    }
+
     /// The Go toolchains that this user's settings reach.
     ///
     /// Errors: nothing says where the store is, in which fetched ones are kept; the user's Go settings cannot be read.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub(crate) struct Environment {
     variables: BTreeMap<OsString, OsString>,
     stdin_is_terminal: bool,
+    stdout_is_terminal: bool,
     stderr_is_terminal: bool,
 }
 
@@ -21,6 +22,7 @@ impl Environment {
         Environment {
             variables: std::env::vars_os().collect(),
             stdin_is_terminal: std::io::stdin().is_terminal(),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
         }
     }
@@ -28,7 +30,12 @@ impl Environment {
     #[cfg(test)]
     pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Environment { variables, stdin_is_terminal: false, stderr_is_terminal: false }
+        Environment {
+            variables,
+            stdin_is_terminal: false,
+            stdout_is_terminal: false,
+            stderr_is_terminal: false,
+        }
     }
 
     /// Every variable, for what reads many.
@@ -50,6 +57,11 @@ impl Environment {
     /// Whether a person can be asked: standard input and standard error are terminals, and no CI runs this.
     pub(crate) fn can_ask(&self) -> bool {
         self.stdin_is_terminal && self.can_redraw()
+    }
+
+    /// Whether results go to a terminal.
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
+        self.stdout_is_terminal
     }
 
     /// Whether lines on standard error can be drawn over.

@@ -13,6 +13,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
+pub(crate) use image::TerminalError;
+
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

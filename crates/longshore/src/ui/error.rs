@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io;
 
 use anstyle::{AnsiColor, Style};
+use longshore_image::archive::SaveError;
 
 use super::text::visible;
 use super::{OutputError, excerpt, known};
@@ -41,6 +42,14 @@ impl CommandError {
     /// A check could not be made.
     pub(crate) fn unchecked(error: impl Error + Send + Sync + 'static) -> Self {
         CommandError { exit: Some(Exit::Unchecked), ..CommandError::from(error) }
+    }
+
+    /// What was streamed to standard output, not through [`super::Ui`]: a reader that went away is recognised all the same.
+    pub(crate) fn of_stream(error: SaveError) -> Self {
+        match error {
+            SaveError::Write(source) => OutputError(source).into(),
+            other => other.into(),
+        }
     }
 
     /// The same error with advice that only this command can give.

@@ -5,7 +5,7 @@ use std::path::Path;
 use longshore_image::Layout;
 use longshore_oci::media_type::{self, ImageFormat};
 use longshore_oci::{Descriptor, ImageConfig, Index, Manifest, Platform};
-use longshore_testkit::{Folder, Longshore, Stop, Suite, TestResult};
+use longshore_testkit::{Folder, Longshore, Requirement, Stop, Suite, TestResult, run as run_program};
 
 use crate::run::{check, user};
 use crate::schema;
@@ -17,6 +17,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("what_is_not_there_is_named_with_what_is", &[], not_there)
         .test("images_of_the_store_are_listed_and_removed", &[], list_and_remove)
         .test("pruning_removes_what_nothing_needs", &[], prune)
+        .test("an_image_goes_round_by_every_form_and_keeps_its_digest", &[], round_trip)
+        .test("what_is_saved_is_loaded_by_name", &[], save_and_load)
+        .test("skopeo_reads_what_is_saved", &[Requirement::Program("skopeo")], skopeo)
+        .test("a_hostile_archive_is_refused", &[], hostile_archive)
         .test("a_store_that_is_a_file_is_an_error", &[], store_is_a_file)
 }
 
@@ -141,5 +145,72 @@ fn store_is_a_file() -> TestResult {
     let file = folder.write("file", "")?;
     let user = user()?.with_store(&file.join("store"));
     check(&user, ["image", "ls"], "store-is-a-file")?;
+    Ok(())
+}
+
+fn round_trip() -> TestResult {
+    let folder = Folder::new()?;
+    let user = user_with_images()?.inside(folder.path());
+    let digest = user
+        .run(["image", "ls", "--quiet"])?
+        .succeeded()?
+        .stdout
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let stops = [
+        "hello:dev",
+        "oci:layout:x",
+        "oci-archive:a.tar",
+        "docker-archive:b.tar:hello:again",
+        "oci:layout:y",
+        "hello:back",
+    ];
+    for step in stops.windows(2) {
+        let ran = user.run(["image", "copy", step[0], step[1], "--progress", "quiet"])?;
+        assert_eq!((ran.stdout.trim_end(), ran.stderr.as_str()), (digest.as_str(), ""), "{step:?}");
+    }
+    let ran = user.run(["image", "copy", "oci:layout:x", "arm", "--platform", "linux/arm64"])?.succeeded()?;
+    assert_ne!(ran.stdout.trim_end(), digest);
+    check(&user, ["image", "copy", "hello:dev", "oci:layout:"], "copy-no-tag")?;
+    Ok(())
+}
+
+fn save_and_load() -> TestResult {
+    let folder = Folder::new()?;
+    let user = user_with_images()?.inside(folder.path());
+    check(&user, ["image", "save", "hello:dev", "-o", "saved.tar"], "image-save")?;
+    let other = crate::run::user()?.inside(folder.path());
+    check(&other, ["image", "load", "-i", "saved.tar", "--progress", "quiet"], "image-load")?;
+    let mut command = user.command(["image", "save", "hello:dev", "--progress", "quiet"]);
+    let streamed = command.output()?;
+    assert!(streamed.status.success());
+    assert_eq!(streamed.stdout, std::fs::read(folder.join("saved.tar"))?);
+    let mut load = other.command(["image", "load", "--format", "json", "--progress", "quiet"]);
+    let loaded = load.stdin(std::fs::File::open(folder.join("saved.tar"))?).output()?;
+    schema::check("image-load", &String::from_utf8_lossy(&loaded.stdout))
+}
+
+fn skopeo() -> TestResult {
+    let folder = Folder::new()?;
+    let user = user_with_images()?.inside(folder.path());
+    user.run(["image", "save", "hello:dev", "-o", "saved.tar"])?.succeeded()?;
+    let mut command = std::process::Command::new("skopeo");
+    let location = format!("oci-archive:{}", folder.join("saved.tar").display());
+    let ran = run_program(command.args(["inspect", "--raw", &location]), std::time::Duration::from_secs(60))?;
+    let index: Index = serde_json::from_str(&ran.succeeded()?.stdout)?;
+    assert_eq!(index.manifests.len(), 2);
+    Ok(())
+}
+
+fn hostile_archive() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("noise.tar", [0x5a; 4096])?;
+    folder.write("empty.tar", [0; 1024])?;
+    let user = user()?.inside(folder.path());
+    check(&user, ["image", "load", "-i", "noise.tar"], "load-noise")?;
+    check(&user, ["image", "load", "-i", "empty.tar"], "load-empty")?;
+    check(&user, ["image", "load", "-i", "missing.tar"], "load-missing")?;
     Ok(())
 }

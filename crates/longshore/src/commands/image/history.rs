@@ -28,7 +28,7 @@ pub(crate) struct HistoryArgs {
 }
 
 pub(crate) fn history(arguments: &HistoryArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let image = images::open(&arguments.image, context)?;
+    let image = images::open(&arguments.image, context, ui.events())?;
     let platform = arguments.platform.clone().unwrap_or_else(Platform::host);
     ui.report(&HistoryReport::of(&image.select(&platform)?)?, arguments.output.format)?;
     Ok(Exit::Done)

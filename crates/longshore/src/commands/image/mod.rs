@@ -1,8 +1,11 @@
 //! `longshore image`: images wherever they are.
 
+mod copy;
 mod history;
+mod load;
 mod ls;
 mod rm;
+mod save;
 mod show;
 
 use clap::Subcommand;
@@ -11,18 +14,26 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
+pub(crate) use save::TerminalError;
+
 /// List, show, compare, check and move images
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     History(history::HistoryArgs),
+    Copy(copy::CopyArgs),
+    Save(save::SaveArgs),
+    Load(load::LoadArgs),
     Rm(rm::RmArgs),
 }
 
 pub(crate) fn image(command: &ImageCommand, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
         ImageCommand::Ls(arguments) => ls::ls(arguments, context, ui),
+        ImageCommand::Copy(arguments) => copy::copy(arguments, context, ui),
+        ImageCommand::Save(arguments) => save::save(arguments, context, ui),
+        ImageCommand::Load(arguments) => load::load(arguments, context, ui),
         ImageCommand::Rm(arguments) => rm::rm(arguments, context, ui),
         ImageCommand::Show(arguments) => show::show(arguments, context, ui),
         ImageCommand::History(arguments) => history::history(arguments, context, ui),

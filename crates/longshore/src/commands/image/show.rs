@@ -34,7 +34,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn show(arguments: &ShowArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let mut image = images::open(&arguments.image, context)?;
+    let mut image = images::open(&arguments.image, context, ui.events())?;
     if let Some(platform) = &arguments.platform {
         image = image.select(platform)?;
     }

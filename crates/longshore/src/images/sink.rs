@@ -1,0 +1,49 @@
+//! Writing images.
+
+use longshore_events::Events;
+use longshore_image::archive::{SavedImage, save_archive};
+use longshore_image::{Image, Layout};
+use longshore_oci::{Platform, Reference};
+
+use super::ImagesError;
+use crate::context::Context;
+use crate::location::{ImageLocation, Place};
+
+/// Writes an image to a location. `names` are those that it gets where the location names none and the form has room for some.
+pub(crate) fn write(
+    image: &Image,
+    names: &[Reference],
+    to: &ImageLocation,
+    context: &Context,
+    events: &Events,
+) -> Result<(), ImagesError> {
+    match to {
+        ImageLocation::Plain(name) => {
+            let store = context.store()?;
+            // A digest alone is no name: the image is listed without one.
+            let name = name.reference.as_ref();
+            longshore_image::copy(image, &mut store.writer()?, events)?;
+            match name {
+                Some(name) => Ok(store.tag(name, image.descriptor())?),
+                None => Ok(store.add(image.descriptor())?),
+            }
+        }
+        ImageLocation::Layout(place) => {
+            let mut layout = Layout::create(&place.path)?;
+            longshore_image::copy(image, &mut layout, events)?;
+            Ok(layout.tag(place.name.as_deref(), image.descriptor())?)
+        }
+        ImageLocation::OciArchive(place) | ImageLocation::DockerArchive(place) => {
+            let saved = SavedImage { image: image.clone(), names: archive_names(place, names)? };
+            Ok(save_archive(&[saved], &Platform::host(), &place.path, events)?)
+        }
+        other => Err(ImagesError::Unsupported { action: "write to", location: other.clone() }),
+    }
+}
+
+fn archive_names(place: &Place, names: &[Reference]) -> Result<Vec<Reference>, ImagesError> {
+    match &place.name {
+        Some(name) => Ok(vec![name.parse::<Reference>()?.with_default_tag()]),
+        None => Ok(names.to_vec()),
+    }
+}
