@@ -29,18 +29,19 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let copied = format!("oci:{}:1", bench.scratch.join("copied").display());
     let remote = format!("docker://{name}");
     let file = archive.display().to_string();
-    // In this order: each job's image comes from the one before.
-    let jobs: [(&str, &[&str]); 6] = [
-        ("copy, layout to registry", &["image", "copy", &source, &remote]),
-        ("copy, registry to layout", &["image", "copy", &remote, &copied]),
-        ("pull, registry to store", &["image", "pull", &name]),
-        ("save, store to docker archive", &["image", "save", "-o", &file, &name]),
-        ("load, docker archive to store", &["image", "load", "-i", &file]),
-        ("push, store to registry", &["image", "push", &name]),
+    // In this order: each job's image comes from the one before. `true`: from an empty store.
+    let jobs: [(&str, bool, &[&str]); 7] = [
+        ("copy, layout to store", true, &["image", "copy", &source, &name]),
+        ("save, store to archive", false, &["image", "save", "-o", &file, &name]),
+        ("load, archive to store", true, &["image", "load", "-i", &file]),
+        ("push, store to registry", false, &["image", "push", &name]),
+        ("pull, registry to store", true, &["image", "pull", &name]),
+        ("copy, registry to layout", true, &["image", "copy", &remote, &copied]),
+        ("validate", false, &["image", "validate", &copied]),
     ];
     let mut rows = Vec::new();
-    for (job, arguments) in jobs {
-        if job.starts_with("load") {
+    for (job, from_empty, arguments) in jobs {
+        if from_empty {
             remove(&store)?;
         }
         rows.push(Row::or_reason(job, limited(job, &mut longshore(arguments))));

@@ -136,10 +136,7 @@ const HOW: [(&str, &str); 5] = [
          changed\" each run changes a constant of the main package, both sides have a filled GOCACHE of their own; for \"cold\" GOCACHE \
          and longshore's store are empty and the module cache is full.\n",
     ),
-    (
-        "Peak memory with a layer of 2 GiB",
-        "The layer is random bytes in one file, not compressed. Each job starts from an empty store.\n",
-    ),
+    ("Peak memory with a layer of 2 GiB", "The layer is random bytes in one file, not compressed.\n"),
     (
         "Push and pull over loopback",
         "The image has four layers of 64 MiB of random bytes; every push goes to a new repository. `longshore image copy`, `crane push` \
