@@ -22,6 +22,8 @@ use crate::settings::HttpSettings;
 use crate::stall::{Pulse, watched, within};
 use crate::tls;
 
+/// Attempts to connect: a wrong name or a server that does not run should be told soon.
+const CONNECT_ATTEMPTS: u32 = 3;
 /// Redirects in a row that are followed.
 const MAX_REDIRECTS: usize = 10;
 /// Bytes that are read from a body at once.
@@ -76,8 +78,10 @@ impl Client {
                 }
                 Err(_) => None,
             };
+            let connecting = matches!(&outcome, Err(HttpError { kind: HttpErrorKind::Connect { .. }, .. }));
+            let most = if connecting { attempts.min(CONNECT_ATTEMPTS) } else { attempts };
             match wait {
-                Some(wait) if failed < attempts => {
+                Some(wait) if failed < most => {
                     let reason = match &outcome {
                         Ok(response) => format!("{} answered {}", host_of(request.url()), response.status()),
                         Err(error) => error.kind.to_string(),
