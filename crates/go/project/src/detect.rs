@@ -9,6 +9,7 @@ use longshore_golang::module::matches_patterns;
 use longshore_golang::{BuildContext, Located, ToolchainLines, VendorModules};
 
 use crate::DetectOptions;
+use crate::analysis::{Analyzer, Program};
 use crate::cgo;
 use crate::disk::{join, normalize, read_module_file, relative};
 use crate::embeds;
@@ -22,6 +23,8 @@ use crate::packages::{Package, Packages, load};
 
 /// The Go release whose `go1.N` tags hold where nothing asks for one.
 const DEFAULT_GO_MINOR: u32 = 26;
+/// The analysis' stack in bytes; the system gives out only what is used.
+const STACK: usize = 64 << 20;
 
 /// Detects the project of a folder, or of a file in it.
 ///
@@ -44,7 +47,8 @@ pub fn detect(path: &Path, options: &DetectOptions) -> Result<Project, ProjectEr
         .filter(|package| own.contains(package.module.as_str()) && package.name() == Some("main"))
         .map(|package| main(package, &packages))
         .collect();
-    for main in &mut mains {
+    analyze(&mut mains, &packages, &mut diagnostics);
+    for main in &mains {
         report_unmatched_embeds(&main.facts.embeds, &mut diagnostics);
     }
     mains.sort_by(|a, b| a.import_path.cmp(&b.import_path));
@@ -250,6 +254,41 @@ fn main(package: &Package, packages: &Packages) -> Main {
         packages: names,
         facts,
     }
+}
+
+/// Reads what each program does. Only packages that some program reaches are parsed.
+fn analyze(mains: &mut [Main], packages: &Packages, diagnostics: &mut Vec<Diagnostic>) {
+    let reached: BTreeSet<&str> =
+        mains.iter().flat_map(|main| main.packages.iter().map(String::as_str)).collect();
+    let reached: Vec<&Package> = reached.into_iter().filter_map(|path| packages.get(path)).collect();
+    let work = || {
+        let mut odd = Vec::new();
+        let program = Program::parse(&reached, &mut odd);
+        for main in mains.iter_mut() {
+            if !Analyzer::run(&program, &main.import_path, &main.packages, &mut main.facts) {
+                odd.push(Diagnostic {
+                    message: format!("{} is too large to be followed to its end", main.import_path),
+                    evidence: Evidence { file: main.dir.clone(), line: 1 },
+                });
+            }
+        }
+        odd
+    };
+    // Source nests as deep as it likes; the tree and the calls are bounded, and this stack holds those bounds.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("analysis".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(mut odd)) => diagnostics.append(&mut odd),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => diagnostics.push(Diagnostic {
+                message: format!("source was not read, because no thread could be started: {error}"),
+                evidence: Evidence { file: ".".to_owned(), line: 1 },
+            }),
+        }
+    });
 }
 
 /// The facts that imports and comments alone tell.

@@ -6,6 +6,7 @@
 //! and on code that does not compile. What cannot be understood becomes a [`Diagnostic`]; only a missing or broken
 //! go.mod or go.work fails the whole.
 
+mod analysis;
 mod cgo;
 mod detect;
 mod disk;

@@ -4,7 +4,7 @@
 //! read for. The parser makes a small tree of the rest: it knows what longshore asks about and steps over what it does not
 //! understand, so a file that does not compile still gives what can be read of it.
 
-//ast
+pub(crate) mod ast;
 pub(crate) mod header;
 pub(crate) mod lexer;
-//parser
+pub(crate) mod parser;

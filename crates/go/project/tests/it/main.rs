@@ -1,4 +1,6 @@
 //! Detection on modules that are written to a folder, and held against `go list` where Go is installed.
 
 mod golist;
+mod modules;
+mod programs;
 mod tree;
