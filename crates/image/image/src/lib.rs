@@ -13,12 +13,15 @@
 pub mod archive;
 mod content;
 mod copy;
+pub mod diff;
+pub mod flatten;
 mod handle;
 pub mod layer;
 mod layout;
 pub mod mutate;
 #[cfg(test)]
 mod samples;
+pub mod validate;
 mod verify;
 
 pub use content::{BlobReader, Content, ContentError, ContentErrorKind, read_small};

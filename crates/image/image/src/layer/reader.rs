@@ -213,6 +213,11 @@ impl<R: Read> TarReader<R> {
         self.end
     }
 
+    /// The reader below, where it stands.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
     /// Takes a header that belongs to the entry after it. False where the header is an entry's own.
     fn read_extension(
         &mut self,
