@@ -110,13 +110,9 @@ impl<'a> Analyzer<'a> {
         if let Some(framework) = super::routers::framework_of(path, name) {
             return Value::Router(self.routers.add(framework));
         }
-        let known_struct =
-            self.program.unit(path).is_some_and(|unit| self.program.type_(unit, name).is_some());
-        let known_type = matches!((path, name), ("net/http", "Server" | "Client") | ("net", "ListenConfig"));
-        if known_struct || known_type || path.contains('.') {
-            Value::object(path, name)
-        } else {
-            Value::Unknown
+        match self.program.unit(path) {
+            Some(unit) if self.program.type_(unit, name).is_none() => Value::Unknown,
+            _ => Value::object(path, name),
         }
     }
 

@@ -43,8 +43,6 @@ pub(crate) struct Type {
     pub name: String,
     /// The fields of a struct.
     pub fields: Vec<Parameter>,
-    /// What it is defined as, if it is no struct.
-    pub underlying: Option<Expression>,
 }
 
 /// `name, name Type = value, value` of a const or var declaration.

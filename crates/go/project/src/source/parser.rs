@@ -163,7 +163,10 @@ impl<'a> Parser<'a> {
             let type_ = self.type_();
             found.push(Parameter { name: name.unwrap_or_default(), type_, tag: None });
             if !self.eat(",") {
-                if self.token.kind == Kind::Semicolon || self.token == before {
+                if self.token.kind == Kind::Semicolon {
+                    self.advance();
+                } else if self.token == before {
+                    self.note_broken();
                     self.advance();
                 } else if !self.at(")") {
                     self.note_broken();
@@ -221,10 +224,10 @@ impl<'a> Parser<'a> {
             parser.eat("=");
             if parser.at("struct") {
                 let fields = parser.struct_fields();
-                found.push(Type { name, fields, underlying: None });
+                found.push(Type { name, fields });
             } else {
-                let underlying = parser.type_();
-                found.push(Type { name, fields: Vec::new(), underlying });
+                parser.type_();
+                found.push(Type { name, fields: Vec::new() });
             }
         });
         found
