@@ -160,7 +160,7 @@ fn files_that_are_no_configuration_are_refused() {
     let path = folder.path().join(CONFIG_FILE);
     for (bytes, expected) in [
         (
-            vec![b'#'; (SIZE_LIMIT + 1) as usize],
+            vec![b'#'; 1_048_577],
             "the file has 1048577 bytes, more than the 1048576 that a configuration may have",
         ),
         (b"a = \"\xff\"".to_vec(), "the file is not UTF-8 text"),

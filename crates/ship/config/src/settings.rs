@@ -1,5 +1,7 @@
 //! What `build` takes, for all services or for one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::decode::{Node, entries, unknown_key};
 use crate::values::{
     BaseChoice, BuildMode, Healthcheck, HealthcheckChoice, Include, Port, Presence, Protocol, Strings, Vcs,
@@ -8,69 +10,104 @@ use crate::values::{
 use crate::{ConfigError, ConfigErrorKind, ImageFormat, Scope};
 
 /// The keys of `[build]` or of one `[[service]]`; what was not written is `None` or empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// The serialised form is that of recipes in images: keys as in longshore.toml, nothing for what was not written. The image
+/// format is not part of it, since an image shows its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Settings {
     /// Platforms such as `linux/amd64`, one image each.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub platforms: Option<Vec<String>>,
     /// Go's build tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// Arguments for `go build -ldflags`, after `-s -w` and the stamps.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ldflags: Option<Vec<String>>,
     /// Arguments for `go build -gcflags`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gcflags: Option<Vec<String>>,
     /// Variables to set with `-X`; values may hold `${version}`, `${revision}` and `${date}`.
+    #[serde(skip_serializing_if = "Strings::is_empty")]
     pub stamp: Strings,
     /// Whether symbol table and debug information are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub strip: Option<bool>,
     /// Whether C code is compiled.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cgo: Option<bool>,
     /// Whether the race detector is built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub race: Option<bool>,
     /// What the linker makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub build_mode: Option<BuildMode>,
     /// Variables for the `go` command.
+    #[serde(skip_serializing_if = "Strings::is_empty")]
     pub go_env: Strings,
     /// Level of x86-64: `v1` to `v4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub goamd64: Option<String>,
     /// Version of 32-bit ARM: `5`, `6` or `7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub goarm: Option<String>,
     /// Version of 64-bit ARM and its options.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub goarm64: Option<String>,
     /// What the image tells of the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vcs: Option<Vcs>,
     /// The version to stamp and label.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// What the image stands on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseChoice>,
     /// `user[:group]`, numbers or names.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The folder that the program starts in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// The program's environment.
+    #[serde(skip_serializing_if = "Strings::is_empty")]
     pub env: Strings,
     /// Arguments that are part of the entry point.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint_args: Option<Vec<String>>,
     /// Arguments that a user's own replace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
     /// Ports that the service listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<Port>>,
     /// The signal that asks the program to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
     /// How an engine asks whether the service is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthcheckChoice>,
     /// Labels of the image's configuration.
+    #[serde(skip_serializing_if = "Strings::is_empty")]
     pub labels: Strings,
     /// Annotations of the manifest.
+    #[serde(skip_serializing_if = "Strings::is_empty")]
     pub annotations: Strings,
     /// Which media types are written.
+    #[serde(skip)]
     pub image_format: Option<ImageFormat>,
     /// Whether CA certificates go in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Presence>,
     /// Whether time zones go in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timezones: Option<Presence>,
     /// Files of PEM certificates that the program trusts too, relative to the configuration's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<Vec<String>>,
     /// Files that go into the image beside the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub include: Option<Vec<Include>>,
 }
 

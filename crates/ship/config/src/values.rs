@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What the image stands on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BaseChoice {
     /// The base that longshore carries: certificates, time zones, users, /tmp.
     #[default]
@@ -14,7 +17,8 @@ pub enum BaseChoice {
 }
 
 /// What `go build -buildmode` makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BuildMode {
     /// A program at a fixed address.
     #[default]
@@ -24,7 +28,8 @@ pub enum BuildMode {
 }
 
 /// What of the version control system's facts an image tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Vcs {
     /// Nothing.
     Off,
@@ -36,7 +41,8 @@ pub enum Vcs {
 }
 
 /// Whether something goes into the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Presence {
     /// If the program needs it.
     #[default]
@@ -48,7 +54,8 @@ pub enum Presence {
 }
 
 /// The protocol of a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -70,7 +77,8 @@ impl Protocol {
 }
 
 /// A port that the service listens on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Port {
     /// 1 to 65535.
     pub number: u16,
@@ -81,6 +89,20 @@ pub struct Port {
 impl std::fmt::Display for Port {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.number, self.protocol.as_str())
+    }
+}
+
+impl From<Port> for String {
+    fn from(port: Port) -> String {
+        port.to_string()
+    }
+}
+
+impl TryFrom<String> for Port {
+    type Error = PortError;
+
+    fn try_from(text: String) -> Result<Self, PortError> {
+        text.parse()
     }
 }
 
@@ -112,7 +134,8 @@ pub struct PortError {
 }
 
 /// How an engine asks whether the service is well.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Healthcheck {
     /// The command, or the program's own `health` sub-command.
     pub command: Option<Vec<String>>,
@@ -129,7 +152,8 @@ pub struct Healthcheck {
 }
 
 /// Whether and how an engine asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HealthcheckChoice {
     /// It does not.
     Off,
@@ -138,7 +162,8 @@ pub enum HealthcheckChoice {
 }
 
 /// Files that go into the image beside the program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Include {
     /// Which files, relative to the configuration's folder: a file, a folder (all below it) or a glob.
     pub source: String,

@@ -1,0 +1,505 @@
+//! The whole way: recall, or compile, list, look, assemble, remember.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use longshore_config::{Lock, Presence, Vcs};
+use longshore_events::{Events, TaskKind};
+use longshore_image::Sink;
+use longshore_image::layer::{FORMAT, Layer};
+use longshore_oci::{Descriptor, Digest};
+use longshore_store::Writer;
+use longshore_toolchain::{Source, Toolchain};
+use serde::{Deserialize, Serialize};
+
+use crate::assemble::{Common, Parts};
+use crate::assets::Assets;
+use crate::base::{self, BaseFile, CERTIFICATES_VERSION, ForeignBase, Tree};
+use crate::compile::GoCall;
+use crate::elf::{Elf, ElfError};
+use crate::error::BuildError;
+use crate::flags::EnvironmentFlags;
+use crate::goenv::{CHANGING, GoSurroundings};
+use crate::inputs::{self, FIELDS, Modules, Package, Places};
+use crate::layers::Layers;
+use crate::memory::{Instant, Key, Memory, Recalled, Watch};
+use crate::outcome::{BuildOutcome, PlatformImage};
+use crate::pins::Pins;
+use crate::recipe::RECIPE_VERSION;
+use crate::request::{BuildEnvironment, BuildRequest};
+use crate::resolved::{PROGRAM_FOLDER, Resolved};
+use crate::vcs::{Commit, Repository};
+
+/// Changes with everything about a build that the key's other parts do not tell.
+const GENERATION: u32 = 1;
+
+/// The folder of the store's cache that holds the memory of builds.
+pub(crate) const MEMORY: &str = "builds";
+
+/// Builds an image, or finds that the one of last time is still it. The image stands in the store without a name.
+///
+/// Errors: see [`BuildError`]; nothing half-done is left behind.
+pub fn build(
+    request: &BuildRequest,
+    environment: &BuildEnvironment<'_>,
+    events: &Events,
+) -> Result<BuildOutcome, BuildError> {
+    Builder::new(request, environment, events)?.run()
+}
+
+/// What is remembered of a build.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    root: Descriptor,
+    images: Vec<PlatformImage>,
+    blobs: Vec<Descriptor>,
+    /// The lock's text.
+    pins: String,
+}
+
+pub(crate) struct Builder<'a> {
+    pub(crate) request: &'a BuildRequest,
+    pub(crate) environment: &'a BuildEnvironment<'a>,
+    pub(crate) events: &'a Events,
+    pub(crate) resolved: Resolved,
+    pub(crate) surroundings: GoSurroundings,
+    pub(crate) flags: EnvironmentFlags,
+    pub(crate) modules: Modules,
+    pub(crate) memory: Memory,
+    pub(crate) writer: Writer,
+    pub(crate) pins: Pins,
+}
+
+/// What one platform's build gives.
+struct Built {
+    layers: Vec<(Layer, &'static str)>,
+    elf: Elf,
+    has_certificates: bool,
+    decisions: Vec<String>,
+}
+
+/// What all platforms share while they are built.
+pub(crate) struct Shared {
+    pub(crate) toolchain: Toolchain,
+    pub(crate) commit: Commit,
+    pub(crate) assets: Assets,
+    pub(crate) extra_ca: Vec<Vec<u8>>,
+    pub(crate) temporary: tempfile::TempDir,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        request: &'a BuildRequest,
+        environment: &'a BuildEnvironment<'a>,
+        events: &'a Events,
+    ) -> Result<Builder<'a>, BuildError> {
+        let problem = |problem| BuildError::Settings { service: request.name.clone(), problem };
+        let resolved = Resolved::new(request).map_err(problem)?;
+        let surroundings = GoSurroundings::read(&environment.variables)?;
+        let flags =
+            EnvironmentFlags::parse(surroundings.value("GOFLAGS").unwrap_or_default()).map_err(problem)?;
+        let modules = Modules::read(&request.module, surroundings.value("GOWORK"))?;
+        let pins = Pins::read(request, &modules)?;
+        Ok(Builder {
+            memory: Memory::new(environment.store.cache_folder(MEMORY).join("records")),
+            writer: environment.store.writer()?,
+            request,
+            environment,
+            events,
+            resolved,
+            surroundings,
+            flags,
+            modules,
+            pins,
+        })
+    }
+
+    fn run(&self) -> Result<BuildOutcome, BuildError> {
+        let chosen = self.chosen_toolchain()?;
+        let mut reason = None;
+        if let (Some(toolchain), Some(base), false) = (&chosen, self.pins.base(), self.request.fresh) {
+            match self.memory.recall(&self.key(toolchain, base)) {
+                Recalled::Valid(value) => match self.recalled(&value)? {
+                    Some(outcome) => return Ok(outcome),
+                    None => reason = Some("the image of last time is no longer in the store".to_owned()),
+                },
+                Recalled::Nothing(why) => reason = Some(why),
+            }
+        }
+        let toolchain = match chosen {
+            Some(toolchain) => toolchain,
+            None => self
+                .environment
+                .toolchains
+                .resolve(&self.pins.toolchain_request(&self.modules), self.events)?,
+        };
+        self.warn_of_left_out();
+        let mut outcome = self.build(toolchain)?;
+        outcome.reason = outcome.reason.or(reason);
+        Ok(outcome)
+    }
+
+    /// The toolchain, if it is there already.
+    fn chosen_toolchain(&self) -> Result<Option<Toolchain>, BuildError> {
+        let request = self.pins.toolchain_request(&self.modules);
+        match self.environment.toolchains.choose(&request, self.events)? {
+            longshore_toolchain::Choice::Ready(toolchain) => Ok(Some(toolchain)),
+            longshore_toolchain::Choice::Fetch { .. } => Ok(None),
+        }
+    }
+
+    /// Everything that decides the image and is known without looking at the source.
+    fn key(&self, toolchain: &Toolchain, base: Option<&Digest>) -> Key {
+        let request = self.request;
+        let settings = format!("{:?}", self.resolved);
+        let identity = format!(
+            "{GENERATION} {FORMAT} {RECIPE_VERSION} {CERTIFICATES_VERSION} {} {} {:?} {:?} {base:?}",
+            toolchain.name,
+            toolchain.goroot.display(),
+            request.source_date_epoch,
+            request.facts,
+        );
+        let environment = format!("{:?}", self.surroundings.key(self.resolved.cgo));
+        Key::of([
+            b"build".as_slice(),
+            request.root.as_os_str().as_encoded_bytes(),
+            request.module.as_os_str().as_encoded_bytes(),
+            request.package.as_bytes(),
+            request.name.as_bytes(),
+            settings.as_bytes(),
+            identity.as_bytes(),
+            environment.as_bytes(),
+        ])
+    }
+
+    /// What was remembered, if the store still holds all of it. Errors: the lock does not allow it.
+    fn recalled(&self, value: &[u8]) -> Result<Option<BuildOutcome>, BuildError> {
+        let Ok(remembered) = serde_json::from_slice::<Remembered>(value) else { return Ok(None) };
+        let Ok(pins) = Lock::parse(remembered.pins.as_bytes()) else { return Ok(None) };
+        for blob in &remembered.blobs {
+            if !self.writer.has(blob)? {
+                return Ok(None);
+            }
+        }
+        self.pins.check(&pins)?;
+        self.pins.save(&pins, false)?;
+        Ok(Some(BuildOutcome {
+            root: remembered.root,
+            images: remembered.images,
+            cached: true,
+            pins,
+            reason: None,
+        }))
+    }
+
+    fn warn_of_left_out(&self) {
+        for flag in &self.flags.left_out {
+            self.events.warn(format!(
+                "GOFLAGS has {flag}, which would change the program: it is left out; longshore.toml has keys for what a build needs"
+            ));
+        }
+        for name in CHANGING {
+            if let Some(value) = self.surroundings.value(name)
+                && !self.resolved.go_env.contains_key(name)
+                && !self.resolved.has_level(name)
+            {
+                self.events.warn(format!(
+                    "{name}={value} in the environment is left out, since the image must not depend on it: write it into longshore.toml"
+                ));
+            }
+        }
+    }
+
+    fn build(&self, toolchain: Toolchain) -> Result<BuildOutcome, BuildError> {
+        let began = Instant::now();
+        let mut watch = Watch::since(began);
+        let bases = self.foreign_bases()?;
+        let found = self.found_pins(&toolchain, bases.first());
+        self.pins.check(&found)?;
+        if self.resolved.cgo {
+            self.check_compilers(&mut watch)?;
+        }
+        let repository = match self.resolved.vcs {
+            Vcs::Off => None,
+            _ => Repository::find(&self.request.module, &self.environment.variables, &mut watch),
+        };
+        let mut commit = match &repository {
+            Some(repository) => {
+                repository.commit(self.resolved.vcs, &self.request.module, &mut watch, self.events)?
+            }
+            None => Commit::default(),
+        };
+        commit.version = self.resolved.version.clone().or(commit.version);
+        let package = self.request.module.join(&self.request.package);
+        let assets = Assets::collect(&self.request.root, &self.resolved.include, &package, &mut watch)?;
+        let extra_ca = self.extra_certificates(&mut watch)?;
+        let shared = Shared { toolchain, commit, assets, extra_ca, temporary: self.temporary()? };
+        let calls = self.calls(&shared)?;
+        let (built, is_dirty) = self.compile(&shared, &calls, &bases, repository.as_ref(), &mut watch)?;
+        self.finish(&shared, &bases, built, is_dirty, watch, &found)
+    }
+
+    /// Compiles all platforms at once, and meanwhile finds out what they are made of.
+    fn compile(
+        &self,
+        shared: &Shared,
+        calls: &[GoCall],
+        bases: &[ForeignBase],
+        repository: Option<&Repository>,
+        watch: &mut Watch,
+    ) -> Result<(Vec<Built>, bool), BuildError> {
+        thread::scope(|scope| {
+            let compiled: Vec<_> = calls
+                .iter()
+                .enumerate()
+                .map(|(index, call)| {
+                    scope.spawn(move || self.compile_one(shared, call, index, bases.get(index)))
+                })
+                .collect();
+            let looked = self.look(shared, calls, repository, watch);
+            let mut built = Vec::new();
+            for thread in compiled {
+                built.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            // The compiler's words are the better ones: they are only missing where it succeeded.
+            Ok((built, looked?))
+        })
+    }
+
+    /// Watches every input, and tells whether any differs from the commit.
+    fn look(
+        &self,
+        shared: &Shared,
+        calls: &[GoCall],
+        repository: Option<&Repository>,
+        watch: &mut Watch,
+    ) -> Result<bool, BuildError> {
+        let places = Places {
+            module_cache: self.surroundings.module_cache.clone(),
+            goroot: shared.toolchain.goroot.clone(),
+            toolchain_is_ours: matches!(shared.toolchain.source, Source::Fetched { .. }),
+        };
+        inputs::watch_toolchain(&places, watch);
+        self.modules.watch(watch);
+        if let Some(file) = self.surroundings.user_file() {
+            watch.file(&file);
+        }
+        for call in calls {
+            let json = call.list(FIELDS, self.events)?;
+            match Package::parse_all(&json) {
+                Ok(packages) => inputs::watch_packages(&packages, &self.modules, &places, watch),
+                Err(error) => watch.spoil(format!("the answer of go list cannot be read: {error}")),
+            }
+        }
+        match repository {
+            Some(repository) if shared.commit.revision.is_some() => {
+                Ok(repository.differs(watch.files(), self.events)?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn compile_one(
+        &self,
+        shared: &Shared,
+        call: &GoCall,
+        index: usize,
+        base: Option<&ForeignBase>,
+    ) -> Result<Built, BuildError> {
+        let program = shared.temporary.path().join(format!("program-{index}"));
+        call.build(&program, self.events)?;
+        let elf = Elf::read(&program)?;
+        elf.check(&call.platform, self.resolved.mode)?;
+        check_base(&elf, base)?;
+        let task = self.events.task(TaskKind::Work, format!("write the layers for {}", call.platform));
+        let built = self.layers(shared, &program, elf, base)?;
+        // The temporary folder may be in memory; the program is in the layer now.
+        let _ = std::fs::remove_file(&program);
+        task.done(String::new());
+        Ok(built)
+    }
+
+    /// The layers above a foreign base, or all of them: system, time zones, files, program – what changes most comes last.
+    fn layers(
+        &self,
+        shared: &Shared,
+        program: &Path,
+        elf: Elf,
+        base: Option<&ForeignBase>,
+    ) -> Result<Built, BuildError> {
+        let layers = Layers {
+            writer: &self.writer,
+            memory: &self.memory,
+            format: self.resolved.format,
+            time: self.request.source_date_epoch.unwrap_or(0),
+            events: self.events,
+        };
+        let mut decisions = Vec::new();
+        let mut written = Vec::new();
+        let certificates = self.needs_certificates(&elf, base, &mut decisions);
+        let zones = self.needs_zones(&elf, base, &mut decisions);
+        let empty = Tree::default();
+        let tree = base.map_or(&empty, |base| &base.tree);
+        let mut system = if base.is_none() { base::system_files() } else { Vec::new() };
+        if certificates {
+            system.extend(certificate_files(base, &shared.extra_ca));
+            system.sort_by(|one, other| one.path().cmp(other.path()));
+        }
+        if !system.is_empty() {
+            written.push((layers.of_base(&system, tree)?, "system files"));
+        }
+        let own_tree =
+            Tree::of_folders(system.iter().filter(|_| base.is_none()).filter_map(|file| match file {
+                BaseFile::Folder(path, ..) => Some(path.as_path()),
+                BaseFile::File(..) => None,
+            }));
+        let tree = if base.is_some() { tree } else { &own_tree };
+        if zones {
+            let files = base::zone_files(&shared.toolchain.zoneinfo())?;
+            written.push((layers.of_base(&files, tree)?, "time zones"));
+        }
+        if !shared.assets.files.is_empty() {
+            written.push((layers.of_assets(&shared.assets, tree)?, "included files"));
+        }
+        let place = PathBuf::from(PROGRAM_FOLDER).join(&self.request.name);
+        written.push((layers.of_program(program, elf.size, &place, tree)?, "program"));
+        Ok(Built { layers: written, elf, has_certificates: certificates, decisions })
+    }
+
+    fn needs_certificates(&self, elf: &Elf, base: Option<&ForeignBase>, decisions: &mut Vec<String>) -> bool {
+        let extra = !self.resolved.extra_ca.is_empty();
+        let (needed, why) = match (self.resolved.certificates, base) {
+            (Presence::Off, _) => (false, "the settings say so"),
+            (Presence::On, _) => (true, "the settings say so"),
+            (Presence::Auto, _) if extra => (true, "`extra-ca` names some"),
+            (Presence::Auto, Some(_)) => (false, "they are the base's to bring"),
+            (Presence::Auto, None) if elf.links_x509 => (true, "the program links crypto/x509"),
+            (Presence::Auto, None) => (false, "the program does not link crypto/x509"),
+        };
+        decisions.push(decision("CA certificates", needed, why));
+        needed
+    }
+
+    fn needs_zones(&self, elf: &Elf, base: Option<&ForeignBase>, decisions: &mut Vec<String>) -> bool {
+        let (needed, why) = match (self.resolved.timezones, base) {
+            (Presence::Off, _) => (false, "the settings say so"),
+            (Presence::On, _) => (true, "the settings say so"),
+            (Presence::Auto, Some(_)) => (false, "they are the base's to bring"),
+            (Presence::Auto, None) if elf.embeds_tzdata => {
+                (false, "the program holds them itself (time/tzdata)")
+            }
+            (Presence::Auto, None) if self.resolved.env.contains_key("TZ") => (true, "`env` sets TZ"),
+            (Presence::Auto, None) if elf.loads_locations => (true, "the program calls time.LoadLocation"),
+            (Presence::Auto, None) => (false, "the program does not call time.LoadLocation"),
+        };
+        decisions.push(decision("time zones", needed, why));
+        needed
+    }
+
+    fn finish(
+        &self,
+        shared: &Shared,
+        bases: &[ForeignBase],
+        built: Vec<Built>,
+        is_dirty: bool,
+        watch: Watch,
+        found: &Lock,
+    ) -> Result<BuildOutcome, BuildError> {
+        let recipe = self.recipe(shared, bases.first());
+        let common = Common {
+            resolved: &self.resolved,
+            name: &self.request.name,
+            module_path: self.modules.main_path(),
+            commit: &shared.commit,
+            is_dirty,
+            source_date_epoch: self.request.source_date_epoch,
+            recipe: &serde_json::to_string(&recipe).unwrap_or_default(),
+            has_kodata: shared.assets.has_kodata,
+        };
+        let mut images = Vec::new();
+        for (index, (platform, built)) in self.resolved.platforms.iter().zip(built).enumerate() {
+            let parts = Parts {
+                platform,
+                base: bases.get(index),
+                layers: &built.layers,
+                has_certificates: built.has_certificates,
+            };
+            self.take_base(bases.get(index))?;
+            let (manifest, size) = common.image(&parts, &self.writer)?;
+            images.push(PlatformImage {
+                manifest,
+                platform: platform.clone(),
+                size,
+                program_size: built.elf.size,
+                is_static: built.elf.is_static(),
+                decisions: built.decisions,
+            });
+        }
+        let root = match images.as_slice() {
+            [only] => only.manifest.clone(),
+            several => {
+                common.index(several.iter().map(|image| image.manifest.clone()).collect(), &self.writer)?
+            }
+        };
+        self.events.check()?;
+        let reason = self.remember(&root, &images, watch, found, &shared.toolchain);
+        let resolved_something =
+            !bases.is_empty() || matches!(shared.toolchain.source, Source::Fetched { .. });
+        self.pins.save(found, resolved_something)?;
+        Ok(BuildOutcome { root, images, cached: false, pins: found.clone(), reason })
+    }
+
+    /// Keeps the build for the next time; says why where it cannot.
+    fn remember(
+        &self,
+        root: &Descriptor,
+        images: &[PlatformImage],
+        watch: Watch,
+        found: &Lock,
+        toolchain: &Toolchain,
+    ) -> Option<String> {
+        let image = self.environment.store.layout().image(root);
+        let blobs = image.blobs().ok()?;
+        let remembered =
+            Remembered { root: root.clone(), images: images.to_vec(), blobs, pins: found.to_text() };
+        let value = serde_json::to_vec(&remembered).ok()?;
+        let record = match watch.into_record(value) {
+            Ok(record) => record,
+            Err(why) => return Some(format!("the next build cannot be answered from memory: {why}")),
+        };
+        let base = found.bases.values().next().map(|pin| &pin.digest);
+        let key = self.key(toolchain, base);
+        self.memory.remember(&key, &record).err().map(|error| error.to_string())
+    }
+}
+
+fn decision(what: &str, goes_in: bool, why: &str) -> String {
+    let verb = if goes_in { "in" } else { "left out" };
+    format!("{what}: {verb}, {why}")
+}
+
+fn check_base(elf: &Elf, base: Option<&ForeignBase>) -> Result<(), ElfError> {
+    let name =
+        || base.map_or_else(|| "the built-in base".to_owned(), |base| format!("the base {}", base.reference));
+    if let Some(loader) = &elf.interpreter
+        && !base.is_some_and(|base| base.tree.has_file(Path::new(loader)))
+    {
+        return Err(ElfError::NoLoader { loader: loader.clone(), base: name() });
+    }
+    for library in &elf.needed {
+        if !base.is_some_and(|base| base.tree.has_library(library)) {
+            return Err(ElfError::NoLibrary { library: library.clone(), base: name() });
+        }
+    }
+    Ok(())
+}
+
+/// Go reads every file in /etc/ssl/certs, so on a foreign base a company's certificates stand beside the base's own.
+fn certificate_files(base: Option<&ForeignBase>, extra: &[Vec<u8>]) -> Vec<BaseFile> {
+    let folders = ["etc/ssl", "etc/ssl/certs"].map(|path| BaseFile::Folder(PathBuf::from(path), 0o755, 0));
+    let (path, content) = match base {
+        Some(_) if !extra.is_empty() => ("etc/ssl/certs/longshore-extra-ca.crt", extra.concat()),
+        _ => (base::BUNDLE_PATH, base::bundle(extra)),
+    };
+    folders.into_iter().chain([BaseFile::File(PathBuf::from(path), content)]).collect()
+}

@@ -1,0 +1,156 @@
+//! A value and what it was computed from; whether that is as it was.
+
+use std::path::PathBuf;
+
+use super::clock::Instant;
+use super::listing::{self, Filter};
+use super::stat::Stat;
+use super::watch::{hash_file, is_absence};
+
+/// A value and what it was computed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// When the inputs were looked at, at the earliest.
+    pub(crate) taken: Instant,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) value: Vec<u8>,
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
+    pub(crate) seen: Seen,
+}
+
+/// What was seen at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File { stat: Stat, hash: [u8; 32] },
+    /// Something whose stat must not change.
+    Exactly { stat: Stat },
+    /// A folder with entries.
+    Folder { stat: Stat, filter: Filter, hash: [u8; 32] },
+    /// Something else than was looked for: a folder in place of a file, a device.
+    Other { stat: Stat },
+    /// Something of a type (the upper bits of its mode), whatever its content.
+    Present { kind: u32 },
+}
+
+/// Whether a record holds.
+pub(crate) enum Verdict {
+    /// All is as it was.
+    Same,
+    /// The contents are as they were, but stats are not, or had to be looked behind: the record with the present ones.
+    Refreshed(Record),
+    /// Something differs; what, for a person.
+    Changed(String),
+}
+
+enum Check {
+    Same,
+    SameContent(Seen),
+    Changed(&'static str),
+}
+
+impl Seen {
+    /// Whether the stat at `path` is the one that was seen.
+    pub(crate) fn is_still_at(&self, path: &std::path::Path) -> bool {
+        match (self, Stat::of(path)) {
+            (Seen::Absent, Err(error)) => is_absence(&error),
+            (Seen::Present { kind }, Ok(now)) => now.mode & 0o170_000 == *kind,
+            (
+                Seen::File { stat, .. }
+                | Seen::Exactly { stat }
+                | Seen::Folder { stat, .. }
+                | Seen::Other { stat },
+                Ok(now),
+            ) => now == *stat,
+            _ => false,
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn into_value(self) -> Vec<u8> {
+        self.value
+    }
+
+    /// Compares every input with what it was.
+    pub(crate) fn verify(&self) -> Verdict {
+        let taken = Instant::now();
+        let mut fresh: Vec<(usize, Seen)> = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            match entry.check(self.taken) {
+                Check::Same => {}
+                Check::SameContent(seen) => fresh.push((index, seen)),
+                Check::Changed(how) => return Verdict::Changed(format!("{} {how}", entry.path.display())),
+            }
+        }
+        if fresh.is_empty() {
+            return Verdict::Same;
+        }
+        let mut record = Record { taken, ..self.clone() };
+        for (index, seen) in fresh {
+            record.entries[index].seen = seen;
+        }
+        Verdict::Refreshed(record)
+    }
+}
+
+impl Entry {
+    fn check(&self, taken: Instant) -> Check {
+        let stat = match Stat::of(&self.path) {
+            Ok(stat) => stat,
+            Err(error) if is_absence(&error) => {
+                return if self.seen == Seen::Absent { Check::Same } else { Check::Changed("is gone") };
+            }
+            Err(_) => return Check::Changed("cannot be read"),
+        };
+        match &self.seen {
+            Seen::Absent => Check::Changed("is new"),
+            Seen::Exactly { stat: old } | Seen::Other { stat: old } => {
+                if stat == *old {
+                    Check::Same
+                } else {
+                    Check::Changed("changed")
+                }
+            }
+            Seen::Present { kind } => {
+                if stat.mode & 0o170_000 == *kind {
+                    Check::Same
+                } else {
+                    Check::Changed("changed its type")
+                }
+            }
+            Seen::File { stat: old, hash } => {
+                if stat == *old && !old.is_racy(taken) {
+                    return Check::Same;
+                }
+                if stat.mode & 0o170_111 != old.mode & 0o170_111 {
+                    return Check::Changed("changed its mode");
+                }
+                match hash_file(&self.path) {
+                    Ok(now) if now == *hash => Check::SameContent(Seen::File { stat, hash: *hash }),
+                    Ok(_) => Check::Changed("changed"),
+                    Err(_) => Check::Changed("cannot be read"),
+                }
+            }
+            Seen::Folder { stat: old, filter, hash } => {
+                if stat == *old && !old.is_racy(taken) {
+                    return Check::Same;
+                }
+                match listing::entries(&self.path, filter) {
+                    Ok(now) if listing::hash(&now) == *hash => {
+                        Check::SameContent(Seen::Folder { stat, filter: filter.clone(), hash: *hash })
+                    }
+                    Ok(_) => Check::Changed("has other files"),
+                    Err(_) => Check::Changed("cannot be read"),
+                }
+            }
+        }
+    }
+}

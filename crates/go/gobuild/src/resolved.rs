@@ -1,0 +1,230 @@
+//! Settings with every default in place, checked against each other.
+
+use std::collections::BTreeMap;
+
+use longshore_config::{
+    BaseChoice, BuildMode, Healthcheck, HealthcheckChoice, ImageFormat, Include, Port, Presence, Settings,
+    Vcs,
+};
+use longshore_oci::{Healthcheck as OciHealthcheck, Platform, nanoseconds};
+
+use crate::error::SettingsError;
+use crate::request::{BuildRequest, ServiceFacts};
+
+/// The folder that programs lie in.
+pub(crate) const PROGRAM_FOLDER: &str = "app";
+/// Who programs run as unless somebody says otherwise; distroless images use the same number.
+const NONROOT: &str = "65532:65532";
+
+/// What a build does.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub(crate) platforms: Vec<Platform>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) ldflags: Vec<String>,
+    pub(crate) gcflags: Vec<String>,
+    pub(crate) stamp: BTreeMap<String, String>,
+    pub(crate) strip: bool,
+    pub(crate) cgo: bool,
+    pub(crate) race: bool,
+    pub(crate) mode: BuildMode,
+    pub(crate) go_env: BTreeMap<String, String>,
+    goamd64: Option<String>,
+    goarm: Option<String>,
+    goarm64: Option<String>,
+    pub(crate) vcs: Vcs,
+    pub(crate) version: Option<String>,
+    pub(crate) base: BaseChoice,
+    pub(crate) user: String,
+    pub(crate) workdir: Option<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) entrypoint_args: Vec<String>,
+    pub(crate) cmd: Vec<String>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) stop_signal: Option<String>,
+    pub(crate) healthcheck: Option<OciHealthcheck>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) format: ImageFormat,
+    pub(crate) certificates: Presence,
+    pub(crate) timezones: Presence,
+    pub(crate) extra_ca: Vec<String>,
+    pub(crate) include: Vec<Include>,
+}
+
+impl Resolved {
+    /// The request's settings with defaults. Errors: they contradict each other.
+    pub(crate) fn new(request: &BuildRequest) -> Result<Resolved, SettingsError> {
+        let settings = request.settings.clone();
+        let program = format!("/{PROGRAM_FOLDER}/{}", request.name);
+        let resolved = Resolved {
+            platforms: platforms(settings.platforms.as_deref())?,
+            tags: settings.tags.unwrap_or_default(),
+            ldflags: settings.ldflags.unwrap_or_default(),
+            gcflags: settings.gcflags.unwrap_or_default(),
+            stamp: settings.stamp,
+            strip: settings.strip.unwrap_or(true),
+            cgo: settings.cgo.unwrap_or(false),
+            race: settings.race.unwrap_or(false),
+            mode: settings.build_mode.unwrap_or_default(),
+            go_env: settings.go_env,
+            goamd64: settings.goamd64,
+            goarm: settings.goarm,
+            goarm64: settings.goarm64,
+            vcs: settings.vcs.unwrap_or_default(),
+            version: settings.version,
+            base: settings.base.unwrap_or_default(),
+            user: settings.user.unwrap_or_else(|| NONROOT.to_owned()),
+            workdir: settings.workdir,
+            env: settings.env,
+            entrypoint_args: settings.entrypoint_args.unwrap_or_default(),
+            cmd: settings.cmd.unwrap_or_default(),
+            ports: sorted(settings.ports.unwrap_or_else(|| request.facts.ports.clone())),
+            stop_signal: settings.stop_signal,
+            healthcheck: healthcheck(settings.healthcheck, &request.facts, &program)?,
+            labels: settings.labels,
+            annotations: settings.annotations,
+            format: settings.image_format.unwrap_or_default(),
+            certificates: settings.certificates.unwrap_or_default(),
+            timezones: settings.timezones.unwrap_or_default(),
+            extra_ca: settings.extra_ca.unwrap_or_default(),
+            include: settings.include.unwrap_or_default(),
+        };
+        resolved.check()?;
+        Ok(resolved)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        if self.race && !self.cgo {
+            return Err(SettingsError::RaceWithoutCgo);
+        }
+        for platform in &self.platforms {
+            let known = ["amd64", "arm64", "ppc64le", "s390x", "riscv64", "loong64"];
+            if self.race && !known.contains(&platform.architecture.as_str()) {
+                return Err(SettingsError::RacePlatform(platform.to_string()));
+            }
+        }
+        let architectures = [
+            (self.goamd64.is_some(), "goamd64", "amd64"),
+            (self.goarm.is_some(), "goarm", "arm"),
+            (self.goarm64.is_some(), "goarm64", "arm64"),
+        ];
+        for (set, setting, architecture) in architectures {
+            let fits = self.platforms.iter().any(|platform| platform.architecture == architecture);
+            if let (true, false, Some(platform)) = (set, fits, self.platforms.first()) {
+                return Err(SettingsError::Architecture { setting, platform: platform.to_string() });
+            }
+        }
+        if self.base == BaseChoice::BuiltIn && !crate::base::has_user(&self.user) {
+            return Err(SettingsError::User(self.user.clone()));
+        }
+        for name in self.go_env.keys() {
+            if let Some(instead) = forbidden(name) {
+                return Err(SettingsError::GoEnvironment { name: name.clone(), instead });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the settings say which processors of an architecture are meant.
+    pub(crate) fn has_level(&self, variable: &str) -> bool {
+        match variable {
+            "GOAMD64" => self.goamd64.is_some(),
+            "GOARM" => self.goarm.is_some(),
+            "GOARM64" => self.goarm64.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The variables that say which processors of an architecture the program runs on.
+    pub(crate) fn levels(&self, platform: &Platform) -> Vec<(&'static str, String)> {
+        let variant = platform.variant.as_deref().and_then(|variant| variant.strip_prefix('v'));
+        let of = |name, value: String| vec![(name, value)];
+        match platform.architecture.as_str() {
+            "amd64" => {
+                let own = self.goamd64.clone();
+                of(
+                    "GOAMD64",
+                    own.or_else(|| variant.map(|v| format!("v{v}"))).unwrap_or_else(|| "v1".to_owned()),
+                )
+            }
+            "arm" => {
+                let own = self.goarm.clone();
+                of("GOARM", own.or_else(|| variant.map(str::to_owned)).unwrap_or_else(|| "7".to_owned()))
+            }
+            "arm64" => {
+                let from_variant =
+                    |v: &str| if v.contains('.') { format!("v{v}") } else { format!("v{v}.0") };
+                let own = self.goarm64.clone();
+                of("GOARM64", own.or_else(|| variant.map(from_variant)).unwrap_or_else(|| "v8.0".to_owned()))
+            }
+            "386" => of("GO386", "sse2".to_owned()),
+            "ppc64" | "ppc64le" => of("GOPPC64", "power8".to_owned()),
+            "riscv64" => of("GORISCV64", "rva20u64".to_owned()),
+            "mips" | "mipsle" => of("GOMIPS", "hardfloat".to_owned()),
+            "mips64" | "mips64le" => of("GOMIPS64", "hardfloat".to_owned()),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn platforms(names: Option<&[String]>) -> Result<Vec<Platform>, SettingsError> {
+    let Some(names) = names else { return Ok(vec![Platform::host()]) };
+    let mut platforms: Vec<Platform> = Vec::new();
+    for name in names {
+        let platform: Platform = name.parse().map_err(|_| SettingsError::Platform(name.clone()))?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    if platforms.is_empty() { Ok(vec![Platform::host()]) } else { Ok(platforms) }
+}
+
+fn sorted(mut ports: Vec<Port>) -> Vec<Port> {
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+/// What to use in place of a variable that `go-env` may not set.
+fn forbidden(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "GOOS" | "GOARCH" => "write `platforms`",
+        "CGO_ENABLED" => "write `cgo`",
+        "GOAMD64" => "write `goamd64`",
+        "GOARM" => "write `goarm`",
+        "GOARM64" => "write `goarm64`",
+        "GOFLAGS" => "write `tags`, `ldflags` or `gcflags`",
+        "GOTOOLCHAIN" => "go.mod's `toolchain` line says which Go is used",
+        "GOROOT" | "GOENV" | "PWD" | "GO111MODULE" | "PATH" | "HOME" => "longshore sets it",
+        _ => return None,
+    })
+}
+
+fn healthcheck(
+    choice: Option<HealthcheckChoice>,
+    facts: &ServiceFacts,
+    program: &str,
+) -> Result<Option<OciHealthcheck>, SettingsError> {
+    let own = facts.health.as_ref().map(|arguments| [&[program.to_owned()], arguments.as_slice()].concat());
+    let (check, command) = match (choice, own) {
+        (Some(HealthcheckChoice::Off), _) | (None, None) => return Ok(None),
+        (None, Some(own)) => (Healthcheck::default(), own),
+        (Some(HealthcheckChoice::On(check)), own) => {
+            let command = check.command.clone().or(own).ok_or(SettingsError::NoHealthCommand)?;
+            (check, command)
+        }
+    };
+    let or_seconds = |duration: Option<std::time::Duration>, seconds| {
+        nanoseconds(duration.unwrap_or(std::time::Duration::from_secs(seconds)))
+    };
+    Ok(Some(OciHealthcheck {
+        test: ["CMD".to_owned()].into_iter().chain(command).collect(),
+        interval: or_seconds(check.interval, 30),
+        timeout: or_seconds(check.timeout, 3),
+        start_period: or_seconds(check.start_period, 5),
+        start_interval: check.start_interval.map_or(0, nanoseconds),
+        retries: i64::from(check.retries.unwrap_or(3)),
+        ..OciHealthcheck::default()
+    }))
+}
