@@ -8,6 +8,7 @@
 //! terminal queries, no thread but the one that waits for signals.
 
 mod arguments;
+mod bases;
 mod commands;
 mod context;
 mod environment;

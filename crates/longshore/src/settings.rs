@@ -12,7 +12,7 @@ use longshore_oci::{Platform, Reference};
 #[command(next_help_heading = "Build options")]
 pub(crate) struct SettingsArgs {
     /// Platforms, separated by commas; several make one index [default: this machine's]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', value_parser = linux)]
     platform: Vec<Platform>,
 
     /// Image to stand on, or `built-in`: certificates, time zones and users as the program needs them
@@ -78,6 +78,11 @@ enum Format {
     Docker,
     /// OCI's
     Oci,
+}
+
+fn linux(text: &str) -> Result<Platform, String> {
+    let platform: Platform = text.parse().map_err(|error: longshore_oci::PlatformError| error.to_string())?;
+    if platform.os == "linux" { Ok(platform) } else { Err("images are built for linux alone".to_owned()) }
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! One file for each command: arguments in, one library call, rendering out.
 
+mod build;
 mod cache;
 mod completions;
 mod doctor;
@@ -13,12 +14,14 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
+pub(crate) use build::TagError;
 pub(crate) use image::TerminalError;
 
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Plan(plan::PlanArgs),
+    Build(Box<build::BuildArgs>),
     #[command(subcommand)]
     Image(image::ImageCommand),
     #[command(subcommand)]
@@ -32,6 +35,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
         Command::Plan(arguments) => plan::plan(&arguments, context, ui),
+        Command::Build(arguments) => build::build(&arguments, context, ui),
         Command::Image(command) => image::image(&command, context, ui),
         Command::Cache(command) => cache::cache(&command, context, ui),
         Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),

@@ -131,18 +131,17 @@ impl BarTask {
     }
 }
 
+/// What is drawn of a task. Whatever counts, counts bytes: copies and archives as well as transfers.
 fn template(kind: TaskKind, moves: bool, has_total: bool) -> &'static str {
-    let is_bytes = matches!(kind, TaskKind::Download | TaskKind::Upload);
-    match (is_bytes, moves, has_total) {
+    match (kind, moves, has_total) {
         (_, false, _) => "{spinner} {wide_msg} {elapsed}",
-        (true, true, true) => {
+        (TaskKind::Download | TaskKind::Upload, true, true) => {
             "{spinner} {wide_msg} {bar:20} {decimal_bytes:>9} of {decimal_total_bytes:9} {decimal_bytes_per_sec:>12} {eta:>4} left"
         }
-        (true, true, false) => {
-            "{spinner} {wide_msg} {decimal_bytes:>9} {decimal_bytes_per_sec:>12} {elapsed}"
+        (_, true, true) => {
+            "{spinner} {wide_msg} {bar:20} {decimal_bytes:>9} of {decimal_total_bytes:9} {elapsed:>4}"
         }
-        (false, true, true) => "{spinner} {wide_msg} {bar:20} {pos}/{len} {elapsed}",
-        (false, true, false) => "{spinner} {wide_msg} {pos} {elapsed}",
+        (_, true, false) => "{spinner} {wide_msg} {decimal_bytes:>9} {decimal_bytes_per_sec:>12} {elapsed}",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use longshore_events::{Event, Level, Listener, Outcome, TaskId, TaskKind};
+use longshore_events::{Event, Level, Listener, Outcome, TaskId};
 use serde::Serialize;
 
 use super::text::{duration, size, visible};
@@ -28,7 +28,6 @@ pub(super) struct Plain {
 }
 
 struct PlainTask {
-    kind: TaskKind,
     label: String,
     started: Instant,
     said: Instant,
@@ -43,15 +42,15 @@ impl Plain {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match event {
-            Event::Started { task, kind, label } => {
+            Event::Started { task, label, .. } => {
                 let line = visible(&label).into_owned();
-                tasks.insert(task, PlainTask { kind, label, started: now, said: now });
+                tasks.insert(task, PlainTask { label, started: now, said: now });
                 Some(line)
             }
             Event::Progress { task, done, total } => {
                 let task = tasks.get_mut(&task).filter(|task| now.duration_since(task.said) >= REMINDER)?;
                 task.said = now;
-                Some(format!("{}: {}", visible(&task.label), amount(task.kind, done, total)))
+                Some(format!("{}: {}", visible(&task.label), amount(done, total)))
             }
             Event::Finished { task, outcome, detail } => {
                 let task = tasks.remove(&task)?;
@@ -80,15 +79,11 @@ impl Screen for Plain {
     fn close(&self) {}
 }
 
-/// How far a task is, in its unit.
-fn amount(kind: TaskKind, done: u64, total: Option<u64>) -> String {
-    let unit = |amount: u64| match kind {
-        TaskKind::Download | TaskKind::Upload => size(amount),
-        _ => amount.to_string(),
-    };
+/// How far a task is. Whatever counts, counts bytes: copies and archives as well as transfers.
+fn amount(done: u64, total: Option<u64>) -> String {
     match total {
-        Some(total) => format!("{} of {}", unit(done), unit(total)),
-        None => unit(done),
+        Some(total) => format!("{} of {}", size(done), size(total)),
+        None => size(done),
     }
 }
 
@@ -191,6 +186,7 @@ impl Screen for Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longshore_events::TaskKind;
 
     fn lines(events: Vec<Event>) -> Vec<String> {
         let plain = Plain::new(ColorChoice::Never);
@@ -215,8 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_in_the_tasks_unit() {
-        assert_eq!(amount(TaskKind::Download, 1_500, Some(20_000)), "1.5 kB of 20.0 kB");
-        assert_eq!(amount(TaskKind::Work, 3, None), "3");
+    fn amounts_are_sizes() {
+        assert_eq!(amount(1_500, Some(20_000)), "1.5 kB of 20.0 kB");
+        assert_eq!(amount(3, None), "3 B");
     }
 }

@@ -1,0 +1,186 @@
+//! `longshore build`: services become images.
+
+mod files;
+mod tags;
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use longshore_gobuild::{BuildEnvironment, BuildOutcome, BuildRequest, LockMode, ServiceFacts};
+use longshore_image::Image;
+use longshore_oci::Reference;
+use longshore_project::Facts;
+use longshore_store::Store;
+use longshore_toolchain::Toolchains;
+
+use crate::bases::Bases;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::images;
+use crate::location::ImageLocation;
+use crate::services::{self, Service, Services, ServicesArgs, Several};
+use crate::ui::{CommandError, Ui, size};
+use tags::TagTemplate;
+
+pub(crate) use tags::TagError;
+
+/// Build a Go service into an image
+///
+/// Compiles the main package for each platform, puts it on the base, and keeps the image in the store. The same source and the
+/// same longshore.lock give the same digest on every machine. Prints the image's digest, and nothing else, on standard output.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    services: ServicesArgs,
+
+    /// Name of the image; `{name}` stands for the service's [default: {name}:latest]
+    #[arg(long, short, value_name = "NAME[:TAG]")]
+    tag: Vec<TagTemplate>,
+
+    /// Also write the image to a place: oci:DIR, oci-archive:FILE, docker-archive:FILE
+    #[arg(long, short, value_name = "DESTINATION")]
+    output: Vec<ImageLocation>,
+
+    /// Fail if anything is not as longshore.lock says
+    #[arg(long)]
+    locked: bool,
+
+    /// Build even if nothing changed since the last build
+    #[arg(long)]
+    no_cache: bool,
+
+    #[command(flatten)]
+    files: files::FileArgs,
+}
+
+/// An image that was built, with its names.
+struct BuiltImage {
+    service: String,
+    names: Vec<Reference>,
+    outcome: BuildOutcome,
+}
+
+pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let epoch = source_date_epoch(context)?;
+    let services = services::resolve(&arguments.services, Several::Ask, context, ui)?;
+    tags::check(&arguments.tag, services.chosen.len()).map_err(CommandError::usage)?;
+    let (store, toolchains) = (context.store()?, context.toolchains()?);
+    let tools = Tools { store: &store, toolchains: &toolchains, bases: Bases::new(context)? };
+    let mut built = Vec::new();
+    for service in &services.chosen {
+        let request = BuildRequest {
+            lock: if arguments.locked { LockMode::Locked } else { LockMode::Update },
+            fresh: arguments.no_cache,
+            source_date_epoch: epoch,
+            ..request(service, &services)
+        };
+        let outcome = longshore_gobuild::build(&request, &tools.environment(context), ui.events())?;
+        let names = tags::names(&arguments.tag, &service.name)?;
+        for name in &names {
+            store.tag(name, &outcome.root)?;
+        }
+        let image = BuiltImage { service: service.name.clone(), names, outcome };
+        tell(&image, ui);
+        deliver(&image, arguments, &store, context, ui)?;
+        built.push(image);
+    }
+    arguments.files.write(&built)?;
+    ui.print(&built.iter().map(|image| format!("{}\n", image.outcome.root.digest)).collect::<String>())?;
+    Ok(Exit::Done)
+}
+
+struct Tools<'a> {
+    store: &'a Store,
+    toolchains: &'a Toolchains,
+    bases: Bases,
+}
+
+impl Tools<'_> {
+    fn environment(&self, context: &Context) -> BuildEnvironment<'_> {
+        BuildEnvironment {
+            store: self.store,
+            toolchains: self.toolchains,
+            bases: &self.bases,
+            variables: context.environment.variables(),
+        }
+    }
+}
+
+/// What is asked for a service: settings, facts and places.
+fn request(service: &Service, services: &Services) -> BuildRequest {
+    let module = services::module_folder(&services.project, &service.main);
+    let folder = services.project.root.join(&service.main.dir);
+    let package = folder.strip_prefix(&module).unwrap_or(std::path::Path::new(""));
+    let package = package.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>();
+    BuildRequest {
+        root: services.root.clone(),
+        package: if package.is_empty() { ".".to_owned() } else { package.join("/") },
+        module,
+        name: service.name.clone(),
+        settings: service.settings.clone(),
+        facts: facts(&service.main.facts),
+        lock: LockMode::Update,
+        fresh: false,
+        source_date_epoch: None,
+    }
+}
+
+/// Of what was found in the source, what an image's configuration says.
+fn facts(found: &Facts) -> ServiceFacts {
+    let port = |port: &longshore_project::Port| {
+        let protocol = match port.protocol {
+            longshore_project::Protocol::Tcp => longshore_config::Protocol::Tcp,
+            longshore_project::Protocol::Udp => longshore_config::Protocol::Udp,
+        };
+        // What only this machine can reach is not worth a line in an image.
+        let number = port.number.filter(|number| *number > 0 && !port.loopback)?;
+        Some(longshore_config::Port { number, protocol })
+    };
+    ServiceFacts {
+        ports: found.ports.iter().filter_map(port).collect::<BTreeSet<_>>().into_iter().collect(),
+        health: found.health_command.as_ref().map(|command| command.arguments.clone()),
+    }
+}
+
+/// SOURCE_DATE_EPOCH is malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("SOURCE_DATE_EPOCH is `{0}`, and must be a number of seconds since 1970")]
+struct EpochError(String);
+
+fn source_date_epoch(context: &Context) -> Result<Option<i64>, CommandError> {
+    let Some(value) = context.environment.variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = value.to_string_lossy().into_owned();
+    match text.parse() {
+        Ok(seconds) => Ok(Some(seconds)),
+        Err(_) => Err(CommandError::usage(EpochError(text))),
+    }
+}
+
+/// Says what was built, on standard error.
+fn tell(image: &BuiltImage, ui: &Ui) {
+    let outcome = &image.outcome;
+    if !outcome.cached {
+        let decisions = outcome.images.first().map(|image| image.decisions.as_slice()).unwrap_or_default();
+        decisions.iter().for_each(|decision| ui.events().note(format!("  {decision}")));
+    }
+    let names: Vec<_> = image.names.iter().map(Reference::familiar).collect();
+    let platforms: Vec<_> =
+        outcome.images.iter().map(|image| format!("{} {}", image.platform, size(image.size))).collect();
+    let cached = if outcome.cached { ", nothing changed" } else { "" };
+    ui.events().note(format!("{} ({}{cached})", names.join(", "), platforms.join(", ")));
+}
+
+/// Writes an image to wherever else it was asked for.
+fn deliver(
+    image: &BuiltImage,
+    arguments: &BuildArgs,
+    store: &Store,
+    context: &Context,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let stored: Image = store.layout().image(&image.outcome.root);
+    for destination in &arguments.output {
+        images::write(&stored, &image.names, destination, context, ui.events())?;
+    }
+    Ok(())
+}
