@@ -39,7 +39,7 @@ impl<'a> Analyzer<'a> {
                 }
                 value
             }
-            ExpressionKind::Unary(_, inner) => self.evaluate(inner, scope),
+            ExpressionKind::Unary(inner) => self.evaluate(inner, scope),
             ExpressionKind::Binary(operands, operators) => self.binary(operands, operators, scope),
             ExpressionKind::Composite(type_, elements) => {
                 self.composite(type_.as_deref(), elements, expression.line, scope)
@@ -51,7 +51,7 @@ impl<'a> Analyzer<'a> {
             }
             ExpressionKind::ListType(_)
             | ExpressionKind::MapType(_)
-            | ExpressionKind::StructType(_)
+            | ExpressionKind::StructType
             | ExpressionKind::Unknown => Value::Unknown,
         }
     }
@@ -304,12 +304,15 @@ impl<'a> Analyzer<'a> {
     }
 }
 
+/// Longer texts than this are unknown: no port or path is so long, and sums of sums could fill the memory.
+const TEXT_LIMIT: usize = 4096;
+
 /// Texts put together.
 pub(super) fn concatenate(texts: &[Text]) -> Text {
     let mut whole = Text { known: Some(String::new()), ..Text::default() };
     for text in texts {
         whole.known = match (whole.known, &text.known) {
-            (Some(front), Some(back)) => Some(front + back),
+            (Some(front), Some(back)) if front.len() + back.len() <= TEXT_LIMIT => Some(front + back),
             _ => None,
         };
         whole.absorb(text);

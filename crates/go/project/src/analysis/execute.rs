@@ -9,6 +9,9 @@ use crate::source::ast::{
     Branch, Expression, ExpressionKind, Function, Parameter, Statement, StepKind, Values,
 };
 
+/// How many calls' results are remembered.
+const RESULT_LIMIT: usize = 50_000;
+
 /// What a function's body returns.
 type Returned<'a> = Vec<Value<'a>>;
 
@@ -28,7 +31,9 @@ impl<'a> Analyzer<'a> {
             return known.clone();
         }
         let result = self.run_body(function, (id.unit, id.file), None, receiver, arguments);
-        self.results.insert(key, result.clone());
+        if self.results.len() < RESULT_LIMIT {
+            self.results.insert(key, result.clone());
+        }
         result
     }
 
@@ -178,7 +183,7 @@ impl<'a> Analyzer<'a> {
                 }
                 self.conditional -= 1;
             }
-            Statement::Return(values, _) => self.return_(values, scope, results, returned),
+            Statement::Return(values) => self.return_(values, scope, results, returned),
             Statement::Block(body) => self.statements(body, scope, results, returned),
         }
     }
@@ -291,7 +296,7 @@ impl<'a> Analyzer<'a> {
                     self.globals.insert(key, Some(value));
                 }
             }
-            ExpressionKind::Unary(_, inner) => self.assign(inner, value, defines, scope),
+            ExpressionKind::Unary(inner) => self.assign(inner, value, defines, scope),
             ExpressionKind::Chain(base, steps) => {
                 let Some((last, front)) = steps.split_last() else { return };
                 let StepKind::Field(name) = &last.kind else { return };

@@ -28,7 +28,7 @@ use routers::Routers;
 use value::{Scope, Value};
 
 /// Steps after which the interpreter stops looking deeper: some seconds of work.
-const STEP_LIMIT: u64 = 5_000_000;
+const STEP_LIMIT: u64 = 2_000_000;
 /// Calls within calls.
 const CALL_LIMIT: usize = 40;
 /// Expressions and statements within each other, over all calls.

@@ -145,10 +145,6 @@ impl Program {
         self.by_path.get(path).copied()
     }
 
-    pub(crate) fn path(&self, unit: usize) -> &str {
-        &self.units[unit].path
-    }
-
     pub(crate) fn function(&self, id: FunctionId) -> &Function {
         &self.units[id.unit].files[id.file].tree.functions[id.index]
     }

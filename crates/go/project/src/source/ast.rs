@@ -24,7 +24,6 @@ pub(crate) struct Function {
     /// Named results, which a bare `return` returns.
     pub results: Vec<Parameter>,
     pub body: Option<Vec<Statement>>,
-    pub line: u32,
 }
 
 /// A parameter, a receiver, a result or a field.
@@ -67,8 +66,8 @@ pub(crate) enum ExpressionKind {
     Integer(i64),
     /// A base and what is done with it, one after the other.
     Chain(Box<Expression>, Vec<Step>),
-    /// `&x`, `*x`, `-x`, `!x` and so on.
-    Unary(&'static str, Box<Expression>),
+    /// `&x`, `*x`, `-x`, `!x` and so on: nothing asks which.
+    Unary(Box<Expression>),
     /// Operands and the operators between them, in order; precedence is not resolved.
     Binary(Vec<Expression>, Vec<String>),
     /// `Type{…}`; the type is absent within another literal.
@@ -79,7 +78,7 @@ pub(crate) enum ExpressionKind {
     /// `map[K]V`: what the values are.
     MapType(Box<Expression>),
     /// An anonymous struct.
-    StructType(Vec<Parameter>),
+    StructType,
     /// What longshore never asks about: other types, literals without a value here, errors.
     Unknown,
 }
@@ -131,7 +130,7 @@ pub(crate) enum Statement {
         tag: Option<Expression>,
         cases: Vec<Case>,
     },
-    Return(Vec<Expression>, u32),
+    Return(Vec<Expression>),
     Block(Vec<Statement>),
 }
 

@@ -115,13 +115,13 @@ impl<'a> Parser<'a> {
     }
 
     fn function_declaration(&mut self) -> Function {
-        let line = self.advance().line;
+        self.advance();
         let receiver = if self.at("(") { self.parameters().pop() } else { None };
         let name = if self.at_name() { self.advance().text.to_owned() } else { String::new() };
         if self.at("[") {
             self.skip_balanced();
         }
-        let mut function = self.signature(line);
+        let mut function = self.signature();
         if self.at("{") {
             function.body = Some(self.block());
         }
@@ -129,7 +129,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parameters and results.
-    fn signature(&mut self, line: u32) -> Function {
+    fn signature(&mut self) -> Function {
         let parameters = if self.at("(") { self.parameters() } else { Vec::new() };
         let results = if self.at("(") {
             self.parameters()
@@ -139,7 +139,7 @@ impl<'a> Parser<'a> {
             let type_ = self.type_();
             vec![Parameter { type_, ..Parameter::default() }]
         };
-        Function { parameters, results, line, ..Function::default() }
+        Function { parameters, results, ..Function::default() }
     }
 
     /// `(a, b T, c ...U)`, or types alone.

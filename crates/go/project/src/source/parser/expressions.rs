@@ -48,16 +48,13 @@ impl Parser<'_> {
             self.skip_statement();
             Expression::unknown(line)
         } else {
-            let unary = UNARY
-                .iter()
-                .find(|operator| self.token.kind == Kind::Operator && **operator == self.token.text);
-            match unary {
-                Some(operator) => {
-                    self.advance();
-                    let inner = self.operand();
-                    Expression { line, kind: ExpressionKind::Unary(operator, Box::new(inner)) }
-                }
-                None => self.chain(),
+            let unary = self.token.kind == Kind::Operator && UNARY.contains(&self.token.text);
+            if unary {
+                self.advance();
+                let inner = self.operand();
+                Expression { line, kind: ExpressionKind::Unary(Box::new(inner)) }
+            } else {
+                self.chain()
             }
         };
         self.depth -= 1;
@@ -122,7 +119,7 @@ impl Parser<'_> {
             && steps.iter().all(|step| matches!(step.kind, StepKind::Field(_) | StepKind::Index(_)));
         let other = matches!(
             base.kind,
-            ExpressionKind::ListType(_) | ExpressionKind::MapType(_) | ExpressionKind::StructType(_)
+            ExpressionKind::ListType(_) | ExpressionKind::MapType(_) | ExpressionKind::StructType
         ) && steps.is_empty();
         other || (named && !self.in_header)
     }
@@ -145,7 +142,7 @@ impl Parser<'_> {
             Kind::Word if self.at_name() => new(ExpressionKind::Name(self.advance().text.to_owned())),
             Kind::Word if self.at("func") => {
                 self.advance();
-                let mut function: Function = self.signature(line);
+                let mut function: Function = self.signature();
                 if self.at("{") {
                     let outer = std::mem::replace(&mut self.in_header, false);
                     function.body = Some(self.block());

@@ -56,14 +56,13 @@ impl Parser<'_> {
             }
             return;
         }
-        let line = self.token.line;
         match self.token.text {
             "var" | "const" => found.push(Statement::Declare(self.values())),
             "type" => drop(self.types()),
             "return" => {
                 self.advance();
                 let values = if self.ends() || self.at("}") { Vec::new() } else { self.expressions() };
-                found.push(Statement::Return(values, line));
+                found.push(Statement::Return(values));
             }
             "go" | "defer" => {
                 self.advance();

@@ -54,8 +54,8 @@ impl Parser<'_> {
                 new(ExpressionKind::ListType(Box::new(element)))
             }
             "struct" => {
-                let fields = self.struct_fields();
-                new(ExpressionKind::StructType(fields))
+                self.struct_fields();
+                new(ExpressionKind::StructType)
             }
             "interface" => {
                 self.advance();
@@ -66,7 +66,7 @@ impl Parser<'_> {
             }
             "func" => {
                 self.advance();
-                self.signature(line);
+                self.signature();
                 new(ExpressionKind::Unknown)
             }
             _ if self.at_name() => Some(self.type_name()),
