@@ -29,7 +29,7 @@ use longshore_events::Cancelled;
 use longshore_oci::Digest;
 
 pub use source::{Archive, ArchiveEntry};
-pub use write::{SaveError, SavedImage, save_archive, write_archive};
+pub use write::{ArchiveBytes, SaveError, SavedImage, save_archive, write_archive};
 
 use crate::MAX_DOCUMENT;
 use crate::content::ContentError;

@@ -56,7 +56,13 @@ fn what_is_saved_comes_back_and_the_bytes_depend_on_the_images_alone() {
     for path in [&first, &second] {
         save_archive(&saved, &platform(), path, &Events::silent()).unwrap();
     }
-    assert!(std::fs::read(&first).unwrap() == std::fs::read(&second).unwrap());
+    let bytes = std::fs::read(&first).unwrap();
+    assert!(bytes == std::fs::read(&second).unwrap());
+    assert_eq!(ArchiveBytes::new(&saved, &platform()).unwrap().size(), bytes.len() as u64);
+    assert_eq!(
+        Digest::of(&bytes).to_string(),
+        "sha256:5394705bf02a3d0bccfa7d3d9acf39ad7cae6376cd76712f44d2ee7b4fae9539"
+    );
 
     let archive = open(&first).unwrap();
     let [entry] = archive.entries() else { panic!("{:?}", archive.entries()) };

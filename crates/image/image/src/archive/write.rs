@@ -7,14 +7,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use longshore_events::{Cancelled, Events, Task, TaskKind};
+use longshore_events::{Cancelled, Events, TaskKind};
 use longshore_files::{AtomicFile, FileError};
 use longshore_oci::media_type::{self, ImageFormat};
 use longshore_oci::{Descriptor, Digest, Index, Manifest, Platform, Reference, annotation};
 use tar::{EntryType, Header};
 
-use crate::content::ContentError;
+use crate::content::{BlobReader, ContentError, ContentErrorKind};
 use crate::handle::Image;
+
+/// Bytes of a block of a tar.
+const BLOCK: usize = 512;
 
 /// An image to be saved, and the names that it has in the archive. Names without a tag are not written.
 #[derive(Debug, Clone)]
@@ -73,47 +76,178 @@ pub fn save_archive(
     Ok(file.commit(path)?)
 }
 
-/// Writes an archive to `writer`, in one pass. Docker's side of it holds one image of an index: that for `platform`, or the
-/// first where there is none for it; the OCI side holds all.
+/// Writes an archive to `writer`, in one pass; its bytes are those of [`ArchiveBytes`].
 ///
 /// Errors: an image cannot be read or is not what its descriptors say, or the writer fails.
 pub fn write_archive(
     images: &[SavedImage],
     platform: &Platform,
-    writer: impl Write,
+    mut writer: impl Write,
     events: &Events,
 ) -> Result<(), SaveError> {
-    let mut blobs = BTreeMap::new();
-    let mut roots = Vec::new();
-    let mut docker = Vec::new();
-    for saved in images {
-        for descriptor in saved.image.blobs()? {
-            let digest = &descriptor.digest;
-            blobs
-                .insert((digest.algorithm().name(), digest.encoded().to_owned()), (descriptor, &saved.image));
-        }
-        roots.extend(named_roots(saved));
-        docker.extend(docker_image(saved, platform)?);
-    }
+    let archive = ArchiveBytes::new(images, platform)?;
     let task = events.task(TaskKind::Work, "write the archive");
-    let total = blobs.values().map(|(descriptor, _)| descriptor.size).sum();
-    let mut output = Output { tar: tar::Builder::new(writer), task, done: 0, total };
-    output.folder("blobs/")?;
-    let mut algorithm = "";
-    for ((name, encoded), (descriptor, image)) in &blobs {
-        if *name != algorithm {
-            algorithm = name;
-            output.folder(&format!("blobs/{name}/"))?;
-        }
-        output.blob(&format!("blobs/{name}/{encoded}"), descriptor, image, events)?;
+    let mut reader = archive.read();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut done = 0;
+    loop {
+        events.check()?;
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Err(error.downcast::<ContentError>().map_or_else(SaveError::Write, Into::into));
+            }
+        };
+        writer.write_all(&buffer[..count]).map_err(SaveError::Write)?;
+        done += count as u64;
+        task.progress(done, Some(archive.size()));
     }
-    output.document("index.json", &Index::new(ImageFormat::Oci, roots))?;
-    output.document("manifest.json", &docker)?;
-    output.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    output.tar.finish().map_err(SaveError::Write)?;
-    output.tar.get_mut().flush().map_err(SaveError::Write)?;
-    output.task.done("");
+    writer.flush().map_err(SaveError::Write)?;
+    task.done("");
     Ok(())
+}
+
+/// The bytes of an archive, whose number is known before any layer is read: for writers that must announce it.
+#[derive(Debug, Clone)]
+pub struct ArchiveBytes {
+    parts: Vec<Part>,
+    size: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Bytes(Vec<u8>),
+    Blob(Box<Descriptor>, Image),
+}
+
+impl ArchiveBytes {
+    /// Plans an archive of `images`. Docker's side of it holds one image of an index: that for `platform`, or the first where
+    /// there is none for it; the OCI side holds all.
+    ///
+    /// Errors: a manifest or index cannot be read. Layers are not opened.
+    pub fn new(images: &[SavedImage], platform: &Platform) -> Result<ArchiveBytes, ContentError> {
+        let mut blobs = BTreeMap::new();
+        let mut roots = Vec::new();
+        let mut docker = Vec::new();
+        for saved in images {
+            for blob in saved.image.blobs()? {
+                let key = (blob.digest.algorithm().name(), blob.digest.encoded().to_owned());
+                blobs.insert(key, (blob, &saved.image));
+            }
+            roots.extend(named_roots(saved));
+            docker.extend(docker_image(saved, platform)?);
+        }
+        let mut archive = ArchiveBytes { parts: Vec::new(), size: 0 };
+        archive.header("blobs/", EntryType::Directory, 0);
+        let mut algorithm = "";
+        for ((name, encoded), (descriptor, image)) in blobs {
+            if name != algorithm {
+                algorithm = name;
+                archive.header(&format!("blobs/{name}/"), EntryType::Directory, 0);
+            }
+            let size = descriptor.size;
+            archive.header(&format!("blobs/{name}/{encoded}"), EntryType::Regular, size);
+            archive.parts.push(Part::Blob(Box::new(descriptor), image.clone()));
+            archive.size += size;
+            archive.pad(size);
+        }
+        let index = Index::new(ImageFormat::Oci, roots);
+        let json = |error| unwritable(images, error);
+        archive.file("index.json", serde_json::to_vec(&index).map_err(json)?);
+        archive.file("manifest.json", serde_json::to_vec(&docker).map_err(json)?);
+        archive.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec());
+        archive.bytes(vec![0; 2 * BLOCK]);
+        Ok(archive)
+    }
+
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads them from the first. A source that cannot be read is an [`io::Error`] with a [`ContentError`] in it.
+    pub fn read(&self) -> impl Read + Send + 'static + use<> {
+        Bytes { parts: self.parts.clone().into_iter(), current: None }
+    }
+
+    fn header(&mut self, name: &str, kind: EntryType, size: u64) {
+        let mut header = Header::new_ustar();
+        // Names here are `blobs/`, an algorithm and a digest: always short enough, as are the names of the three documents.
+        let bytes = name.as_bytes();
+        let field = &mut header.as_old_mut().name;
+        let length = bytes.len().min(field.len());
+        field[..length].copy_from_slice(&bytes[..length]);
+        header.set_entry_type(kind);
+        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(size);
+        header.set_cksum();
+        self.bytes(header.as_bytes().to_vec());
+    }
+
+    fn file(&mut self, name: &str, bytes: Vec<u8>) {
+        let size = bytes.len() as u64;
+        self.header(name, EntryType::Regular, size);
+        self.bytes(bytes);
+        self.pad(size);
+    }
+
+    fn pad(&mut self, size: u64) {
+        let used = usize::try_from(size % BLOCK as u64).unwrap_or_default();
+        self.bytes(vec![0; (BLOCK - used) % BLOCK]);
+    }
+
+    fn bytes(&mut self, bytes: Vec<u8>) {
+        self.size += bytes.len() as u64;
+        match self.parts.last_mut() {
+            Some(Part::Bytes(last)) => last.extend(bytes),
+            _ => self.parts.push(Part::Bytes(bytes)),
+        }
+    }
+}
+
+/// Descriptors and strings are always JSON; if not, the first image's own document is what cannot be written.
+fn unwritable(images: &[SavedImage], error: serde_json::Error) -> ContentError {
+    let nothing = Descriptor::of(media_type::OCI_INDEX, b"");
+    let root = images.first().map_or(&nothing, |saved| saved.image.descriptor());
+    ContentError::new(root, ContentErrorKind::Json("index", error))
+}
+
+struct Bytes {
+    parts: std::vec::IntoIter<Part>,
+    current: Option<(Option<Box<Descriptor>>, BlobReader)>,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some((descriptor, reader)) = &mut self.current {
+                match (reader.read(buffer), descriptor) {
+                    (Ok(0), _) => self.current = None,
+                    (Err(error), Some(descriptor)) if error.kind() != io::ErrorKind::Interrupted => {
+                        return Err(io::Error::new(error.kind(), ContentError::new(descriptor, error)));
+                    }
+                    (other, _) => return other,
+                }
+                continue;
+            }
+            self.current = match self.parts.next() {
+                None => return Ok(0),
+                Some(Part::Bytes(bytes)) => Some((None, Box::new(io::Cursor::new(bytes)))),
+                Some(Part::Blob(descriptor, image)) => {
+                    let reader = image.open(&descriptor).map_err(io::Error::other)?;
+                    Some((Some(descriptor), Box::new(reader)))
+                }
+            };
+        }
+    }
 }
 
 /// A root for each name, as Docker and BuildKit write them; one without a name where there is none.
@@ -168,88 +302,4 @@ fn docker_image(saved: &SavedImage, platform: &Platform) -> Result<Option<Docker
         repo_tags: (!tags.is_empty()).then_some(tags),
         layers: manifest.layers.iter().map(|layer| path(&layer.digest)).collect(),
     }))
-}
-
-struct Output<W: Write> {
-    tar: tar::Builder<W>,
-    task: Task,
-    done: u64,
-    total: u64,
-}
-
-impl<W: Write> Output<W> {
-    fn folder(&mut self, name: &str) -> Result<(), SaveError> {
-        let header = header(name, EntryType::Directory, 0o755, 0).map_err(SaveError::Write)?;
-        self.tar.append(&header, io::empty()).map_err(SaveError::Write)
-    }
-
-    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
-        let size = bytes.len() as u64;
-        let header = header(name, EntryType::Regular, 0o644, size).map_err(SaveError::Write)?;
-        self.tar.append(&header, bytes).map_err(SaveError::Write)
-    }
-
-    fn document(&mut self, name: &str, value: &impl serde::Serialize) -> Result<(), SaveError> {
-        let bytes = serde_json::to_vec(value).map_err(|error| SaveError::Write(error.into()))?;
-        self.file(name, &bytes)
-    }
-
-    fn blob(
-        &mut self,
-        name: &str,
-        descriptor: &Descriptor,
-        image: &Image,
-        events: &Events,
-    ) -> Result<(), SaveError> {
-        let header = header(name, EntryType::Regular, 0o644, descriptor.size).map_err(SaveError::Write)?;
-        let mut source = Source { inner: image.open(descriptor)?, events, error: None, count: 0 };
-        let written = self.tar.append(&header, &mut source);
-        events.check()?;
-        if let Some(error) = source.error {
-            return Err(ContentError::new(descriptor, error).into());
-        }
-        self.done += source.count;
-        self.task.progress(self.done, Some(self.total));
-        written.map_err(SaveError::Write)
-    }
-}
-
-/// Tells a source that cannot be read from a writer that cannot write.
-struct Source<'a, R> {
-    inner: R,
-    events: &'a Events,
-    error: Option<io::Error>,
-    count: u64,
-}
-
-impl<R: Read> Read for Source<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.events.check().map_err(io::Error::other)?;
-        match self.inner.read(buffer) {
-            Ok(count) => {
-                self.count += count as u64;
-                Ok(count)
-            }
-            Err(error) => {
-                let kind = error.kind();
-                if kind != io::ErrorKind::Interrupted {
-                    self.error = Some(error);
-                }
-                Err(kind.into())
-            }
-        }
-    }
-}
-
-fn header(name: &str, kind: EntryType, mode: u32, size: u64) -> io::Result<Header> {
-    let mut header = Header::new_ustar();
-    header.set_path(name)?;
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header.set_cksum();
-    Ok(header)
 }
