@@ -30,6 +30,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         longshore_golang::SyntaxErrors,
         longshore_image::archive::ArchiveError,
         longshore_image::archive::SaveError,
+        longshore_image::diff::DiffError,
         longshore_image::ContentError,
         longshore_image::CopyError,
         longshore_image::LayoutError,

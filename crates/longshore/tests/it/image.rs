@@ -19,6 +19,8 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("pruning_removes_what_nothing_needs", &[], prune)
         .test("an_image_goes_round_by_every_form_and_keeps_its_digest", &[], round_trip)
         .test("what_is_saved_is_loaded_by_name", &[], save_and_load)
+        .test("validate_lists_violations_and_ends_with_3", &[], validate)
+        .test("diff_says_what_differs_and_ends_with_3", &[], diff)
         .test("skopeo_reads_what_is_saved", &[Requirement::Program("skopeo")], skopeo)
         .test("a_hostile_archive_is_refused", &[], hostile_archive)
         .test("a_store_that_is_a_file_is_an_error", &[], store_is_a_file)
@@ -212,5 +214,39 @@ fn hostile_archive() -> TestResult {
     check(&user, ["image", "load", "-i", "noise.tar"], "load-noise")?;
     check(&user, ["image", "load", "-i", "empty.tar"], "load-empty")?;
     check(&user, ["image", "load", "-i", "missing.tar"], "load-missing")?;
+    Ok(())
+}
+
+fn validate() -> TestResult {
+    let folder = Folder::new()?;
+    let made = layout(&folder.join("layout"))?;
+    let user = user()?.inside(folder.path());
+    check(&user, ["image", "validate", "oci:layout"], "image-validate")?;
+    let json = user.run(["image", "validate", "oci:layout:hello:dev", "--format", "json"])?;
+    schema::check("image-validate", &json.stdout)?;
+    // One flipped bit in the layer.
+    let path = made.blob_path(&Descriptor::of(media_type::OCI_LAYER, &[0; 1024]).digest);
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    std::io::Write::write_all(&mut file, &[1])?;
+    check(&user, ["image", "validate", "oci:layout:hello:dev"], "image-validate-flipped")?;
+    check(&user, ["image", "validate", "nothing"], "image-validate-nothing")?;
+    assert_eq!(user.run(["image", "validate"])?.status.code(), Some(0));
+    Ok(())
+}
+
+fn diff() -> TestResult {
+    let folder = Folder::new()?;
+    layout(&folder.join("layout"))?;
+    let user = user()?.inside(folder.path());
+    let same = ["image", "diff", "oci:layout:hello:dev", "oci:layout:hello:dev", "--platform", "linux/amd64"];
+    check(&user, same, "image-diff-same")?;
+    for (name, platform) in [("amd", "linux/amd64"), ("arm", "linux/arm64")] {
+        let to = format!("oci:{name}");
+        user.run(["image", "copy", "oci:layout:hello:dev", &to, "--platform", platform])?.succeeded()?;
+    }
+    check(&user, ["image", "diff", "oci:amd", "oci:arm"], "image-diff")?;
+    let json = user.run(["image", "diff", "oci:amd", "oci:arm", "--format", "json"])?.expect_code(3)?;
+    schema::check("image-diff", &json.stdout)?;
+    check(&user, ["image", "diff", "oci:amd", "oci:nowhere"], "image-diff-nowhere")?;
     Ok(())
 }

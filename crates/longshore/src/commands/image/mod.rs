@@ -1,12 +1,14 @@
 //! `longshore image`: images wherever they are.
 
 mod copy;
+mod diff;
 mod history;
 mod load;
 mod ls;
 mod rm;
 mod save;
 mod show;
+mod validate;
 
 use clap::Subcommand;
 
@@ -25,6 +27,8 @@ pub(crate) enum ImageCommand {
     Copy(copy::CopyArgs),
     Save(save::SaveArgs),
     Load(load::LoadArgs),
+    Diff(diff::DiffArgs),
+    Validate(validate::ValidateArgs),
     Rm(rm::RmArgs),
 }
 
@@ -34,6 +38,8 @@ pub(crate) fn image(command: &ImageCommand, context: &Context, ui: &mut Ui) -> R
         ImageCommand::Copy(arguments) => copy::copy(arguments, context, ui),
         ImageCommand::Save(arguments) => save::save(arguments, context, ui),
         ImageCommand::Load(arguments) => load::load(arguments, context, ui),
+        ImageCommand::Diff(arguments) => diff::diff(arguments, context, ui),
+        ImageCommand::Validate(arguments) => validate::validate(arguments, context, ui),
         ImageCommand::Rm(arguments) => rm::rm(arguments, context, ui),
         ImageCommand::Show(arguments) => show::show(arguments, context, ui),
         ImageCommand::History(arguments) => history::history(arguments, context, ui),
