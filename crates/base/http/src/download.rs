@@ -21,64 +21,75 @@ pub type Receive<'a> = dyn FnMut(Bytes) -> io::Result<()> + Send + 'a;
 pub enum Download {
     /// All bytes came; how many.
     Complete(u64),
-    /// The server answered the first request with another status than 200; nothing was received.
+    /// The server answered with a status that carries no bytes of the body: 401, 404. What was received before stays received, and
+    /// another call with the same [`Transfer`] goes on from there.
     Refused(Box<Response>),
 }
 
 /// How far a download is.
-struct Progress {
+#[derive(Debug)]
+pub struct Transfer {
+    limit: u64,
     received: u64,
     etag: Option<HeaderValue>,
     failures: u32,
 }
 
+impl Transfer {
+    /// A download of at most `limit` bytes of which none has come.
+    pub fn new(limit: u64) -> Self {
+        Transfer { limit, received: 0, etag: None, failures: 0 }
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+}
+
 impl Client {
-    /// Downloads a body of at most `limit` bytes. A body that breaks off or stalls is asked for again from where it ended; a server
-    /// that then sends the whole has its beginning passed over. Whoever receives the bytes checks them as a whole: a body that changed
-    /// in between is not noticed here.
+    /// Downloads a body. One that breaks off or stalls is asked for again from where it ended; a server that then sends the whole has
+    /// its beginning passed over. Whoever receives the bytes checks them as a whole: a body that changed in between is not noticed
+    /// here.
     ///
     /// Errors: no attempt in a row got any further, there are too many bytes, `receive` failed, or the work was cancelled.
     pub async fn download(
         &self,
         request: &Request,
-        limit: u64,
+        transfer: &mut Transfer,
         receive: &mut Receive<'_>,
         events: &Events,
     ) -> Result<Download, HttpError> {
-        let mut progress = Progress { received: 0, etag: None, failures: 0 };
         loop {
-            let response = self.send(&progress.request(request), events).await?;
+            let response = self.send(&transfer.request(request), events).await?;
             let status = response.status();
-            let skip = match (status, progress.received) {
-                (StatusCode::OK, _) => progress.received,
+            let skip = match (status, transfer.received) {
+                (StatusCode::OK, _) => transfer.received,
                 (StatusCode::PARTIAL_CONTENT, received) if received > 0 && starts_at(&response, received) => {
                     0
                 }
-                (_, 0) => return Ok(Download::Refused(Box::new(response))),
-                _ => {
-                    return Err(HttpError::new(
-                        &request.method,
-                        &request.url,
-                        HttpErrorKind::Range { status: status.as_u16() },
-                    ));
+                (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, _) => {
+                    let kind = HttpErrorKind::Range { status: status.as_u16() };
+                    return Err(HttpError::new(&request.method, &request.url, kind));
                 }
+                _ => return Ok(Download::Refused(Box::new(response))),
             };
-            let before = progress.received;
-            let Err(error) = progress.take_body(response, skip, limit, receive).await else {
-                return Ok(Download::Complete(progress.received));
+            let before = transfer.received;
+            let Err(error) = transfer.take_body(response, skip, receive).await else {
+                return Ok(Download::Complete(transfer.received));
             };
-            progress.failures = if progress.received > before { 1 } else { progress.failures + 1 };
-            if !error.is_transient() || progress.failures >= self.settings().attempts {
+            transfer.failures = if transfer.received > before { 1 } else { transfer.failures + 1 };
+            if !error.is_transient() || transfer.failures >= self.settings().attempts {
                 return Err(error);
             }
-            let (host, got) = (host_of(&request.url), progress.received);
+            let (host, got) = (host_of(&request.url), transfer.received);
             events.note(format!("{host} broke off after {got} bytes; going on from there"));
-            self.sleep(backoff(self.settings().backoff, progress.failures), request, events).await?;
+            self.sleep(backoff(self.settings().backoff, transfer.failures), request, events).await?;
         }
     }
 }
 
-impl Progress {
+impl Transfer {
     fn request(&self, request: &Request) -> Request {
         if self.received == 0 {
             return request.clone();
@@ -95,7 +106,6 @@ impl Progress {
         &mut self,
         mut response: Response,
         mut skip: u64,
-        limit: u64,
         receive: &mut Receive<'_>,
     ) -> Result<(), HttpError> {
         // Only a strong validator says that the bytes are the same.
@@ -107,8 +117,8 @@ impl Progress {
             let _ = chunk.split_to(passed);
             skip -= passed as u64;
             self.received += chunk.len() as u64;
-            if self.received > limit {
-                return Err(HttpError::new(&method, &url, HttpErrorKind::TooLarge { limit }));
+            if self.received > self.limit {
+                return Err(HttpError::new(&method, &url, HttpErrorKind::TooLarge { limit: self.limit }));
             }
             if !chunk.is_empty() {
                 receive(chunk).map_err(|error| HttpError::new(&method, &url, HttpErrorKind::Local(error)))?;

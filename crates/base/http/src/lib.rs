@@ -23,7 +23,7 @@ mod tls;
 
 pub use bridge::{block_on, spawn_blocking};
 pub use client::Client;
-pub use download::{Download, Receive};
+pub use download::{Download, Receive, Transfer};
 pub use error::{HttpError, HttpErrorKind};
 pub use proxy::ProxySettings;
 pub use redact::{Secret, redacted};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use longshore_events::Events;
 use longshore_http::{
-    Body, Bytes, Client, Download, HttpErrorKind, HttpSettings, Method, Request, StatusCode, Url, block_on,
+    Body, Bytes, Client, Download, HttpErrorKind, HttpSettings, Method, Request, StatusCode, Transfer, Url,
+    block_on,
 };
 use longshore_testkit::{Answer, FaultServer, Reply};
 
@@ -47,7 +48,8 @@ fn download(request: &Request, limit: u64) -> (Result<Download, HttpErrorKind>, 
         received.extend_from_slice(&bytes);
         Ok(())
     };
-    let outcome = block_on(client().download(request, limit, &mut receive, &Events::silent()));
+    let outcome =
+        block_on(client().download(request, &mut Transfer::new(limit), &mut receive, &Events::silent()));
     (outcome.map_err(|error| error.kind), received)
 }
 
