@@ -1,11 +1,11 @@
-//! The examples' own tests: they are Go, and run where there is a Go.
+//! The examples' own tests: they are Go. Where the machine has none, they run with the one that longshore fetches.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::command::{Result, command, context, find, lines, output, repository};
+use crate::command::{Result, cargo, command, context, find, lines, output, repository, run, target_folder};
 use crate::totals::Totals;
 
 /// Formats, vets and tests each module under examples/.
@@ -14,15 +14,46 @@ pub(crate) fn test(totals: &mut Totals) -> Result<()> {
     let mut modules = Vec::new();
     find_modules(&examples, &mut modules)?;
     modules.sort();
-    let go = find("go").filter(|go| output(command(go).arg("version")).is_ok());
+    let go = go();
     for module in modules {
         let name = module.strip_prefix(repository()).unwrap_or(&module).display().to_string();
         match &go {
-            Some(go) => test_module(go, &module, &name, totals)?,
-            None => totals.skip(format!("tests of {name}"), "there is no go on the PATH"),
+            Ok(go) => test_module(go, &module, &name, totals)?,
+            Err(reason) => totals.skip(format!("tests of {name}"), reason.as_str()),
         }
     }
     Ok(())
+}
+
+/// The machine's Go, or the one that longshore fetches for the first example. Errors: why there is none.
+fn go() -> Result<PathBuf> {
+    if let Some(go) = find("go").filter(|go| output(command(go).arg("version")).is_ok()) {
+        return Ok(go);
+    }
+    println!("There is no Go on the PATH: longshore fetches one.");
+    let store = target_folder().join("longshore-tests/store");
+    let mut build = cargo();
+    build.args(["run", "--quiet", "--locked", "--package", "longshore", "--", "build", "examples/hello"]);
+    build.args(["-t", "hello:test", "--store"]).arg(&store);
+    if !run(&mut build)? {
+        return Err("there is no go on the PATH, and longshore could not fetch one".into());
+    }
+    let cache = store.join("cache");
+    find_go(&cache, 4).ok_or_else(|| format!("no go/bin/go stands under {}", cache.display()))
+}
+
+/// A `go/bin/go` in a folder, or in folders of it.
+fn find_go(folder: &Path, depth: usize) -> Option<PathBuf> {
+    let go = folder.join("go/bin/go");
+    if go.is_file() {
+        return Some(go);
+    }
+    let entries = std::fs::read_dir(folder).ok().filter(|_| depth > 0)?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .find_map(|path| find_go(&path, depth - 1))
 }
 
 fn find_modules(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -56,7 +87,7 @@ fn test_module(go: &Path, module: &Path, name: &str, totals: &mut Totals) -> Res
     totals.count(&format!("gofmt of {name}"), unformatted.is_ok_and(|files| files.is_empty()));
 
     println!("{name}");
-    totals.count(&format!("go vet of {name}"), crate::command::run(&mut tool(&["vet", "./..."]))?);
+    totals.count(&format!("go vet of {name}"), run(&mut tool(&["vet", "./..."]))?);
 
     let mut failed = Vec::new();
     let succeeded = lines(&mut tool(&["test", "-json", "./..."]), |line| {
