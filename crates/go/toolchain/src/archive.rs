@@ -291,15 +291,15 @@ fn entry_error(name: &str, reason: &'static str) -> ArchiveError {
 /// Looks at the record at the zip's very end before anything is read into memory: it states how many entries there are and how long
 /// their list is. A module's zip has no comment behind it and no need of the 64-bit form.
 fn check_directory(file: &File) -> Result<(), ArchiveError> {
-    const RECORD: u64 = 22;
+    const RECORD: usize = 22;
     let broken = |reason: &'static str| ArchiveError::Broken(ZipError::InvalidArchive(reason.into()));
     let io = |error| ArchiveError::Broken(ZipError::Io(error));
     let size = file.metadata().map_err(io)?.len();
     if size > LARGEST {
         return Err(ArchiveError::TooLarge { what: format!("{size} bytes") });
     }
-    let start = size.checked_sub(RECORD).ok_or_else(|| broken("it is shorter than any zip"))?;
-    let mut record = [0; RECORD as usize];
+    let start = size.checked_sub(RECORD as u64).ok_or_else(|| broken("it is shorter than any zip"))?;
+    let mut record = [0; RECORD];
     file.read_exact_at(&mut record, start).map_err(io)?;
     let number = |at: usize, bytes: usize| {
         record[at..at + bytes].iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
@@ -393,4 +393,5 @@ impl Seek for Positioned {
 
 #[cfg(test)]
 #[path = "archive_tests.rs"]
+#[expect(clippy::cast_possible_truncation, reason = "the zips of these tests are small")]
 mod tests;

@@ -149,6 +149,9 @@ fn parse_settings(bytes: &[u8]) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
 
+    /// Variables, and the path that follows from them.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
     #[test]
     fn a_setting_comes_from_the_first_place_that_has_it() {
         let environment = GoEnvironment {
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_users_file_is_where_go_looks_for_it() {
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        let cases: &[Case] = &[
             (&[("HOME", "/home/u")], Some("/home/u/.config/go/env")),
             (&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c")], Some("/c/go/env")),
             (&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "relative")], Some("/home/u/.config/go/env")),
@@ -198,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_module_cache_is_where_go_puts_it() {
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        let cases: &[Case] = &[
             (&[("HOME", "/h")], Some("/h/go/pkg/mod")),
             (&[("HOME", "/h"), ("GOPATH", "/p:/q")], Some("/p/pkg/mod")),
             (&[("GOMODCACHE", "/m"), ("GOPATH", "/p")], Some("/m")),

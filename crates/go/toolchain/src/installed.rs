@@ -5,14 +5,18 @@
 //! done with GOTOOLCHAIN=local, or another toolchain might answer.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_events::Events;
+use longshore_files::FileError;
 use longshore_golang::{ToolchainName, VersionError};
 use longshore_process::{Command, Environment, ProcessError, find_program};
 
 use crate::environment::GoEnvironment;
+use crate::request::{MODULE, ModuleVersion, Source, Toolchain};
 
 /// Where Go's own instructions put it.
 const USUAL_ROOT: &str = "/usr/local/go";
@@ -76,6 +80,32 @@ pub(crate) fn installed_as(
     inspect(&go, environment, events).map_err(|error| warn(&error, events)).ok()
 }
 
+/// A toolchain that Go itself fetched and verified before, whole and ready to run.
+pub(crate) fn in_module_cache(
+    version: &ModuleVersion,
+    environment: &GoEnvironment,
+) -> Result<Option<Toolchain>, FileError> {
+    let Some(cache) = environment.module_cache() else { return Ok(None) };
+    let goroot = cache.join(format!("{MODULE}@{version}"));
+    let records = cache.join(format!("cache/download/{MODULE}/@v"));
+    let command = fs::metadata(goroot.join("bin/go"));
+    let is_ready = command.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+        && goroot.join("src/go.mod").is_file()
+        && !records.join(format!("{version}.partial")).exists();
+    if !is_ready {
+        return Ok(None);
+    }
+    let path = records.join(format!("{version}.ziphash"));
+    match fs::read_to_string(&path) {
+        Ok(hash) => {
+            let source = Source::Fetched { version: Box::new(version.clone()), hash: hash.trim().to_owned() };
+            Ok(Some(Toolchain::at(&goroot, version.name().clone(), source)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("read", &path)(error)),
+    }
+}
+
 fn warn(error: &InstalledError, events: &Events) {
     let reasons = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let reasons: String = reasons.map(|reason| format!(": {reason}")).collect();
@@ -133,7 +163,6 @@ fn ask(go: &Path, environment: &GoEnvironment, events: &Events) -> Result<Instal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn write(path: &Path, text: &str, mode: u32) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -188,6 +217,30 @@ mod tests {
         let environment = GoEnvironment::of_variables([("PATH", path), ("GOTOOLCHAIN", "go1.99.0".into())]);
         let found = installed_as(&"go1.22.3".parse().unwrap(), &environment, &Events::silent()).unwrap();
         assert_eq!((found.name.as_str(), found.goroot), ("go1.22.3", root));
-        assert_eq!(names(&environment), [String::new(); 0]);
+        assert!(names(&environment).is_empty());
+    }
+
+    #[test]
+    fn what_go_fetched_itself_is_used_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let version = ModuleVersion::new(&"go1.22.3".parse().unwrap(), "linux-amd64").unwrap();
+        let goroot = folder.path().join("golang.org/toolchain@v0.0.1-go1.22.3.linux-amd64");
+        let records = folder.path().join("cache/download/golang.org/toolchain/@v");
+        let environment = GoEnvironment::of_variables([("GOMODCACHE", folder.path())]);
+        let find = || in_module_cache(&version, &environment).unwrap();
+        write(&goroot.join("src/go.mod"), "module std\n", 0o644);
+        write(&records.join("v0.0.1-go1.22.3.linux-amd64.ziphash"), "h1:hash=", 0o644);
+        assert!(find().is_none(), "no command");
+        write(&goroot.join("bin/go"), "", 0o644);
+        assert!(find().is_none(), "Go makes it executable when it first runs it");
+        write(&goroot.join("bin/go"), "", 0o755);
+        let found = find().unwrap();
+        assert_eq!((found.goroot.as_path(), found.name.as_str()), (goroot.as_path(), "go1.22.3"));
+        assert_eq!(
+            found.source,
+            Source::Fetched { version: Box::new(version.clone()), hash: "h1:hash=".into() }
+        );
+        write(&records.join("v0.0.1-go1.22.3.linux-amd64.partial"), "", 0o644);
+        assert!(find().is_none(), "half unpacked");
     }
 }

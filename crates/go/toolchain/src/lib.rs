@@ -12,6 +12,7 @@
 mod archive;
 mod environment;
 mod error;
+mod fetch;
 mod installed;
 mod netrc;
 mod proxies;
@@ -21,9 +22,13 @@ mod shelf;
 mod sumdb;
 mod toolchains;
 
+pub use archive::ArchiveError;
 pub use environment::GoEnvironment;
-pub use error::{ToolchainError, ToolchainErrorKind, Wanted, WantedBy};
+pub use error::{HashSource, ToolchainError, ToolchainErrorKind, Wanted, WantedBy};
 pub use installed::Installed;
+pub use proxies::ProxyListError;
+pub use remote::RemoteError;
 pub use request::{ModuleVersion, Pin, Source, Toolchain, ToolchainRequest};
 pub use shelf::{CachedToolchain, Lease};
+pub use sumdb::{DatabaseError, DatabaseErrorKind, KeyError, NoteError, SettingError};
 pub use toolchains::{Choice, ToolchainSettings, Toolchains};

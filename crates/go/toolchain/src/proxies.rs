@@ -130,7 +130,7 @@ pub(crate) trait Attempt: fmt::Debug {
 }
 
 /// Asks each place until one answers. Of several errors the most telling is kept: that of `direct`, else the last that is not
-/// merely "not found", else the last. None if the list is empty.
+/// merely "not found", else the last proxy's. None if the list is empty.
 pub(crate) fn first_answer<Answer, Error: Attempt>(
     entries: &[Entry],
     mut ask: impl FnMut(&Place) -> Result<Answer, Error>,
@@ -143,9 +143,11 @@ pub(crate) fn first_answer<Answer, Error: Attempt>(
         };
         let not_found = error.is_not_found();
         let rank = match entry.place {
-            Place::Direct => 2,
-            _ if !not_found => 1,
-            _ => 0,
+            Place::Direct => 3,
+            _ if !not_found => 2,
+            // That a proxy lacks it says more than that nobody else may be asked.
+            Place::Proxy(_) => 1,
+            Place::Off => 0,
         };
         if best.as_ref().is_none_or(|(best, _)| *best <= rank) {
             best = Some((rank, error));
@@ -254,7 +256,8 @@ mod tests {
             ("https://broken,https://never", Err(Broken("broken"))),
             ("https://broken|https://lacks", Err(Broken("broken"))),
             ("https://broken|direct", Err(Missing("direct"))),
-            ("https://lacks,off", Err(Missing("off"))),
+            ("https://lacks,off", Err(Missing("lacks"))),
+            ("off", Err(Missing("off"))),
         ];
         for (list, expected) in cases {
             let answer = first_answer(&parse(list).unwrap(), |place| match place {

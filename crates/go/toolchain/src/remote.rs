@@ -196,7 +196,11 @@ impl Remote {
             Ok(())
         };
         block_on(async {
-            match self.client.download(&self.request(url), &mut Transfer::new(limit), &mut receive, task.events()).await? {
+            match self
+                .client
+                .download(&self.request(url), &mut Transfer::new(limit), &mut receive, task.events())
+                .await?
+            {
                 Download::Complete(_) => Ok(()),
                 Download::Refused(response) => Err(refusal(url, *response).await),
             }

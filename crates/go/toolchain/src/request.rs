@@ -154,7 +154,7 @@ pub enum Source {
     /// It was fetched as a module and verified.
     Fetched {
         /// The module's version.
-        version: ModuleVersion,
+        version: Box<ModuleVersion>,
         /// Its verified hash, as go.sum writes it: `h1:…`.
         hash: String,
     },

@@ -47,7 +47,9 @@ pub struct CachedToolchain {
 
 /// Keeps a toolchain of the cache from being removed while it is in use.
 #[derive(Debug, Clone, Default)]
-pub struct Lease(Option<Arc<Lock>>);
+pub struct Lease {
+    _held: Option<Arc<Lock>>,
+}
 
 /// The folder of fetched toolchains.
 #[derive(Debug, Clone)]
@@ -64,23 +66,28 @@ impl Shelf {
         self.folder.join(version.folder())
     }
 
-    /// Where a toolchain's zip is downloaded to. It stays there if the download is interrupted, and is continued.
+    /// Where a toolchain's zip is downloaded to.
     pub(crate) fn download(&self, version: &ModuleVersion) -> PathBuf {
         self.folder.join(format!("{}.zip.part", version.folder()))
     }
 
-    /// The toolchain, if it is there.
+    /// Whether the toolchain is there.
+    pub(crate) fn holds(&self, version: &ModuleVersion) -> Result<bool, FileError> {
+        Ok(self.record(&self.place(version))?.is_some())
+    }
+
+    /// The toolchain, if it is there, kept from being removed.
     pub(crate) fn find(&self, version: &ModuleVersion) -> Result<Option<Toolchain>, FileError> {
         let place = self.place(version);
         if self.record(&place)?.is_none() {
             return Ok(None);
         }
         // In a cache that cannot be written nothing can be removed, so nothing needs a lease.
-        let lease = Lease(Lock::shared(&self.lock_path(version)).ok().map(Arc::new));
+        let lease = Lease { _held: Lock::shared(&self.lock_path(version)).ok().map(Arc::new) };
         // It may have been removed while the lock was awaited.
         let Some(record) = self.record(&place)? else { return Ok(None) };
         note_use(&place);
-        let source = Source::Fetched { version: version.clone(), hash: record.hash };
+        let source = Source::Fetched { version: Box::new(version.clone()), hash: record.hash };
         let toolchain = Toolchain::at(&place.join("go"), version.name().clone(), source);
         Ok(Some(toolchain.with_lease(lease)))
     }

@@ -9,7 +9,7 @@ mod note;
 mod setting;
 mod tree;
 
-pub(crate) use log::Database;
+pub(crate) use log::{Database, Server};
 pub(crate) use setting::Setting;
 
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use longshore_files::FileError;
 
 pub use note::{KeyError, NoteError};
+pub use setting::SettingError;
 
 use crate::remote::RemoteError;
 
@@ -88,9 +89,19 @@ impl DatabaseErrorKind {
 }
 
 impl DatabaseError {
+    /// Whether the work was cancelled rather than failed.
+    pub fn is_cancelled(&self) -> bool {
+        match &self.kind {
+            DatabaseErrorKind::Cancelled(_) => true,
+            DatabaseErrorKind::Unreachable(error) => error.is_cancelled(),
+            _ => false,
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match &self.kind {
+            DatabaseErrorKind::Unreachable(error) if error.hint().is_some() => return error.hint(),
             DatabaseErrorKind::Unreachable(_) => {
                 "the database is asked through GOPROXY where the proxy supports it, else directly; GOSUMDB may name another way to it"
             }

@@ -7,12 +7,17 @@
 use std::path::PathBuf;
 
 use longshore_events::Events;
+use longshore_files::FileError;
 use longshore_golang::{GoToolchain, SelectedBy, Switching, ToolchainName};
+use longshore_http::Client;
 
 use crate::environment::GoEnvironment;
-use crate::error::{ToolchainError, ToolchainErrorKind, Wanted, WantedBy};
-use crate::installed::{Installed, installed, installed_as};
-use crate::request::{ModuleVersion, Source, Toolchain, ToolchainRequest};
+use crate::error::{HashSource, ToolchainError, ToolchainErrorKind, Wanted, WantedBy};
+use crate::fetch::Fetcher;
+use crate::installed::{Installed, in_module_cache, installed, installed_as};
+use crate::remote::Remote;
+use crate::request::{ModuleVersion, Pin, Source, Toolchain, ToolchainRequest};
+use crate::shelf::{CachedToolchain, Shelf};
 
 /// The oldest toolchain that Go itself ever fetches, and the first whose releases are reproducible. Older `go` lines are
 /// satisfied by it.
@@ -25,6 +30,8 @@ pub struct ToolchainSettings {
     pub cache_dir: PathBuf,
     /// The environment that Go would see.
     pub environment: GoEnvironment,
+    /// What speaks to proxies and databases.
+    pub http: Client,
     /// Whether the network is left alone.
     pub offline: bool,
     /// Whether a Go that is installed on the machine may be used.
@@ -49,6 +56,7 @@ pub enum Choice {
 #[derive(Debug)]
 pub struct Toolchains {
     settings: ToolchainSettings,
+    shelf: Shelf,
 }
 
 /// Which installed toolchains will do.
@@ -75,7 +83,8 @@ impl Need {
 impl Toolchains {
     /// The toolchains that these settings reach.
     pub fn new(settings: ToolchainSettings) -> Self {
-        Toolchains { settings }
+        let shelf = Shelf::new(settings.cache_dir.join("toolchains"));
+        Toolchains { settings, shelf }
     }
 
     /// Every toolchain that is installed on this machine, in the order in which they are tried.
@@ -110,21 +119,68 @@ impl Toolchains {
         let may_fetch = setting.switching == Switching::Auto
             || (setting.switching == Switching::Never && setting.minimum.is_some());
         if !may_fetch {
-            let installed = local.map(|go| (go.name, go.goroot));
+            let installed = local.map(|go| Box::new((go.name, go.goroot)));
             return Err(fail(ToolchainErrorKind::Forbidden { setting: setting.to_string(), installed }));
         }
-        self.fetchable(&need, wanted)
+        self.fetched(request.pin.as_ref(), &need, wanted)
     }
 
-    /// What a request gets, fetched if need be.
+    /// What a request gets, fetched if need be. It stays in the cache as long as the [`Toolchain`] or a clone of it lives.
+    ///
+    /// Errors: those of [`Toolchains::choose`]; no proxy has it or can be asked; it is not proved to be what everybody gets.
     pub fn resolve(&self, request: &ToolchainRequest, events: &Events) -> Result<Toolchain, ToolchainError> {
-        match self.choose(request, events)? {
-            Choice::Ready(toolchain) => Ok(toolchain),
-            Choice::Fetch { wanted, .. } => Err(ToolchainError { wanted, kind: ToolchainErrorKind::Offline }),
-        }
+        let (version, wanted) = match self.choose(request, events)? {
+            Choice::Ready(toolchain) => return Ok(toolchain),
+            Choice::Fetch { version, wanted } => (version, wanted),
+        };
+        let pinned = request.pin.as_ref().and_then(|pin| pin.hash.as_deref());
+        self.fetch(version, pinned, events).map_err(|kind| ToolchainError { wanted, kind })
     }
 
-    fn environment_of(&self, local: Option<&Installed>) -> Result<GoEnvironment, longshore_files::FileError> {
+    fn fetch(
+        &self,
+        version: Option<ModuleVersion>,
+        pinned: Option<&str>,
+        events: &Events,
+    ) -> Result<Toolchain, ToolchainErrorKind> {
+        let fetcher = Fetcher {
+            environment: &self.settings.environment,
+            shelf: &self.shelf,
+            database_folder: self.settings.cache_dir.join("sumdb"),
+            remote: Remote::new(self.settings.http.clone(), &self.settings.environment, events)?,
+            offline: self.settings.offline,
+            events,
+        };
+        let version = match version {
+            Some(version) => version,
+            None => fetcher.newest(&host_platform())?,
+        };
+        // Between the fetch and the use somebody may remove it, once.
+        for _ in 0..2 {
+            fetcher.fetch(&version, pinned)?;
+            if let Some(toolchain) = self.shelf.find(&version)? {
+                return Ok(toolchain);
+            }
+        }
+        Err(ToolchainErrorKind::Removed)
+    }
+
+    /// Every fetched toolchain of the cache, oldest version first.
+    pub fn cached(&self) -> Result<Vec<CachedToolchain>, FileError> {
+        self.shelf.list()
+    }
+
+    /// Removes a fetched toolchain. Gives the bytes that became free; none if a build uses it now.
+    pub fn remove(&self, version: &ModuleVersion) -> Result<Option<u64>, FileError> {
+        self.shelf.remove(version)
+    }
+
+    /// Removes what interrupted fetches left. Gives the bytes that became free.
+    pub fn sweep(&self) -> Result<u64, FileError> {
+        self.shelf.sweep()
+    }
+
+    fn environment_of(&self, local: Option<&Installed>) -> Result<GoEnvironment, FileError> {
         match local {
             Some(go) => self.settings.environment.with_root(&go.goroot),
             None => Ok(self.settings.environment.clone()),
@@ -171,17 +227,45 @@ impl Toolchains {
         found.filter(|go| self.settings.use_installed && need.is_met_by(go))
     }
 
-    fn fetchable(&self, need: &Need, wanted: Wanted) -> Result<Choice, ToolchainError> {
+    /// What was fetched before, or will be.
+    fn fetched(&self, pin: Option<&Pin>, need: &Need, wanted: Wanted) -> Result<Choice, ToolchainError> {
         let version = match need {
             Need::Exactly(name) => Some(self.module_version(name)),
             Need::AtLeast(name) => Some(self.module_version(&not_too_old(name))),
             Need::Any => wanted.name.as_ref().map(|name| self.module_version(&not_too_old(name))),
         };
-        match version {
-            Some(None) => Err(ToolchainError { wanted, kind: ToolchainErrorKind::Unfetchable }),
-            Some(Some(version)) => Ok(Choice::Fetch { version: Some(version), wanted }),
-            None => Ok(Choice::Fetch { version: None, wanted }),
+        let fail = |kind| ToolchainError { wanted: wanted.clone(), kind };
+        let version = match version {
+            Some(None) => return Err(fail(ToolchainErrorKind::Unfetchable)),
+            Some(version) => version,
+            None => self.newest_cached().map_err(|error| fail(error.into()))?,
+        };
+        let there = version.as_ref().map(|version| self.find(version)).transpose();
+        match there.map_err(|error| fail(error.into()))?.flatten() {
+            None => Ok(Choice::Fetch { version, wanted }),
+            Some(toolchain) => match (&toolchain.source, pin.and_then(|pin| pin.hash.clone())) {
+                (Source::Fetched { hash, .. }, Some(expected)) if *hash != expected => {
+                    let found = hash.clone();
+                    Err(fail(ToolchainErrorKind::HashMismatch { by: HashSource::Lock, expected, found }))
+                }
+                _ => Ok(Choice::Ready(toolchain)),
+            },
         }
+    }
+
+    fn find(&self, version: &ModuleVersion) -> Result<Option<Toolchain>, FileError> {
+        match self.shelf.find(version)? {
+            Some(toolchain) => Ok(Some(toolchain)),
+            None if self.settings.use_installed => in_module_cache(version, &self.settings.environment),
+            None => Ok(None),
+        }
+    }
+
+    fn newest_cached(&self) -> Result<Option<ModuleVersion>, FileError> {
+        let platform = host_platform();
+        let mut versions = self.shelf.list()?.into_iter().map(|cached| cached.version);
+        Ok(versions
+            .rfind(|version| version.platform() == platform && !version.name().version().is_prerelease()))
     }
 
     fn module_version(&self, name: &ToolchainName) -> Option<ModuleVersion> {

@@ -9,6 +9,7 @@
 //! own root stands in a tile above that is believed.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use base64::Engine;
@@ -157,10 +158,11 @@ impl<'a, Source: Tiles> Tree<'a, Source> {
         let mut root = None;
         for (level, index) in peaks(head.size).into_iter().rev() {
             let tile = Tile::holding(level, index, head.size);
-            if !tiles.contains_key(&tile) {
-                tiles.insert(tile, read(source, tile)?);
-            }
-            let peak = node_in(tile, &tiles[&tile], level, index);
+            let bytes = match tiles.entry(tile) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(place) => place.insert(read(source, tile)?),
+            };
+            let peak = node_in(tile, bytes, level, index);
             root = Some(root.map_or(peak, |right| Hash::of_node(peak, right)));
         }
         if root.unwrap_or_else(Hash::of_nothing) != head.root {

@@ -2,13 +2,16 @@ use std::convert::Infallible;
 
 use super::*;
 
+/// Changes a tile's bytes.
+type Corrupt = dyn Fn(Tile, &mut Vec<u8>);
+
 /// A log in memory that can lie.
 pub(crate) struct Log {
     pub(crate) records: Vec<Vec<u8>>,
     /// The hashes of all complete nodes, level by level.
     levels: Vec<Vec<Hash>>,
     /// Changes the bytes of tiles as they are served.
-    corrupt: Box<dyn Fn(Tile, &mut Vec<u8>)>,
+    corrupt: Box<Corrupt>,
     served: Vec<String>,
     believed: Vec<String>,
 }
@@ -41,7 +44,7 @@ impl Log {
         if length == 0 {
             return Hash::of_nothing();
         }
-        if length.is_power_of_two() && start % length == 0 {
+        if length.is_power_of_two() && start.is_multiple_of(length) {
             return self.levels[length.trailing_zeros() as usize][start / length];
         }
         let split = start + (length.next_power_of_two() / 2);
