@@ -3,8 +3,6 @@
 use longshore_files::FileError;
 use longshore_image::{ContentError, LayoutError};
 
-use crate::records::RecordsError;
-
 /// The store could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,9 +16,6 @@ pub enum StoreError {
     /// A manifest or index in the store.
     #[error(transparent)]
     Content(#[from] ContentError),
-    /// The records.
-    #[error(transparent)]
-    Records(#[from] RecordsError),
 }
 
 impl StoreError {
@@ -30,7 +25,6 @@ impl StoreError {
             StoreError::File(error) => error.hint(),
             StoreError::Layout(error) => error.hint(),
             StoreError::Content(error) => error.hint(),
-            StoreError::Records(error) => error.hint(),
         }
     }
 }

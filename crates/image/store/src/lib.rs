@@ -3,26 +3,23 @@
 //! ```text
 //! ROOT/images/            an OCI image layout, which every other tool can read
 //!     oci-layout  index.json  blobs/sha256/…
-//! ROOT/index.redb         records: cache keys, file-stat memory
-//! ROOT/cache/KIND/NAME/   what can be made or fetched again: Go toolchains
+//! ROOT/cache/KIND/NAME/   what can be made or fetched again: Go toolchains, what earlier builds saw
 //! ROOT/leases/            one locked file for each running build
 //! ROOT/tmp/               files that have no name yet
 //! ```
 //!
 //! What only the cache needs lives beside the layout, since other tools' garbage collection removes what its index.json does not
 //! reach. Several processes may use a store at once. A kill at any moment leaves it valid: blobs get their name after they are
-//! synced, index.json is replaced whole under a lock, and the records are transactions.
+//! synced, and index.json is replaced whole under a lock.
 
 mod error;
 mod garbage;
 mod lease;
 mod prune;
-mod records;
 mod resolve;
 mod store;
 
 pub use error::{ResolveError, StoreError};
 pub use lease::Lease;
 pub use prune::{CacheItem, CacheKind, PruneOptions, PruneReport};
-pub use records::{Records, RecordsError};
 pub use store::{Store, StoredImage, Writer};

@@ -10,7 +10,6 @@ use longshore_oci::{Descriptor, Digest, Reference, annotation};
 
 use crate::error::StoreError;
 use crate::lease::Lease;
-use crate::records::Records;
 
 /// An image that the store lists.
 #[derive(Debug, Clone)]
@@ -53,11 +52,6 @@ impl Store {
     /// The image layout in the store.
     pub fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    /// What longshore remembers.
-    pub fn records(&self) -> Records {
-        Records::new(self.root.join("index.redb"))
     }
 
     /// Folder of what can be made or fetched again; each folder in it is one item of `cache ls`. Made on demand by its user.
