@@ -169,9 +169,10 @@ impl Layout {
         self.update_index(|index| {
             let named = |d: &Descriptor| d.annotations.get(annotation::REF_NAME).map(String::as_str) == name;
             let unnamed = |d: &Descriptor| !d.annotations.contains_key(annotation::REF_NAME);
-            index
-                .manifests
-                .retain(|d| !(named(d) && name.is_some()) && !(unnamed(d) && d.digest == descriptor.digest));
+            index.manifests.retain(|d| {
+                let replaced = if unnamed(d) { d.digest == descriptor.digest } else { named(d) };
+                !replaced
+            });
             let mut entry = descriptor.clone();
             match name {
                 Some(name) => entry.annotations.insert(annotation::REF_NAME.to_owned(), name.to_owned()),

@@ -119,7 +119,7 @@ pub struct ArchiveBytes {
 #[derive(Debug, Clone)]
 enum Part {
     Bytes(Vec<u8>),
-    Blob(Box<Descriptor>, Image),
+    Blob(Box<(Descriptor, Image)>),
 }
 
 impl ArchiveBytes {
@@ -149,7 +149,7 @@ impl ArchiveBytes {
             }
             let size = descriptor.size;
             archive.header(&format!("blobs/{name}/{encoded}"), EntryType::Regular, size);
-            archive.parts.push(Part::Blob(Box::new(descriptor), image.clone()));
+            archive.parts.push(Part::Blob(Box::new((descriptor, image.clone()))));
             archive.size += size;
             archive.pad(size);
         }
@@ -219,7 +219,7 @@ fn unwritable(images: &[SavedImage], error: serde_json::Error) -> ContentError {
 
 struct Bytes {
     parts: std::vec::IntoIter<Part>,
-    current: Option<(Option<Box<Descriptor>>, BlobReader)>,
+    current: Option<(Option<Descriptor>, BlobReader)>,
 }
 
 impl Read for Bytes {
@@ -241,7 +241,8 @@ impl Read for Bytes {
             self.current = match self.parts.next() {
                 None => return Ok(0),
                 Some(Part::Bytes(bytes)) => Some((None, Box::new(io::Cursor::new(bytes)))),
-                Some(Part::Blob(descriptor, image)) => {
+                Some(Part::Blob(blob)) => {
+                    let (descriptor, image) = *blob;
                     let reader = image.open(&descriptor).map_err(io::Error::other)?;
                     Some((Some(descriptor), Box::new(reader)))
                 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use longshore_events::Events;
 use longshore_image::archive::{Archive, SavedImage, save_archive};
+use longshore_image::validate::validate_layout;
 use longshore_image::{Image, Layout, copy, mutate};
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Digest, Platform, StringMap};
@@ -44,9 +45,12 @@ fn only_image(layout: &Layout) -> Result<Image, Stop> {
     }
 }
 
-/// Copies every blob, so that each is verified.
+/// Copies every blob, and finds nothing wrong with the whole.
 fn read_whole(image: &Image, folder: &Path) -> TestResult {
-    copy(image, &mut Layout::create(folder)?, &Events::silent())?;
+    let mut layout = Layout::create(folder)?;
+    copy(image, &mut layout, &Events::silent())?;
+    layout.tag(None, image.descriptor())?;
+    assert_eq!(validate_layout(folder, &Events::silent())?, []);
     Ok(())
 }
 
