@@ -96,6 +96,15 @@ impl Toolchains {
     ///
     /// Errors: what is wanted may not be fetched, GOTOOLCHAIN has no meaning, the pin is too old, a file cannot be read.
     pub fn choose(&self, request: &ToolchainRequest, events: &Events) -> Result<Choice, ToolchainError> {
+        self.decide(request, events).map(|(choice, _)| choice)
+    }
+
+    /// The choice, and the environment as the first installed Go sees it: its go.env may name a proxy and a database.
+    fn decide(
+        &self,
+        request: &ToolchainRequest,
+        events: &Events,
+    ) -> Result<(Choice, GoEnvironment), ToolchainError> {
         let found = self.settings.use_installed.then(|| installed(&self.settings.environment, events));
         let mut found = found.into_iter().flatten().peekable();
         let local = found.peek().cloned();
@@ -114,7 +123,8 @@ impl Toolchains {
         }
         let will_do = |go: &Installed| need.is_met_by(go) && request.lines.satisfied_by(go.name.version());
         if let Some(go) = found.find(will_do).or_else(|| self.in_path(&need, events)) {
-            return Ok(Choice::Ready(Toolchain::at(&go.goroot, go.name, Source::Installed)));
+            let toolchain = Toolchain::at(&go.goroot, go.name, Source::Installed);
+            return Ok((Choice::Ready(toolchain), environment));
         }
         let may_fetch = setting.switching == Switching::Auto
             || (setting.switching == Switching::Never && setting.minimum.is_some());
@@ -122,32 +132,34 @@ impl Toolchains {
             let installed = local.map(|go| Box::new((go.name, go.goroot)));
             return Err(fail(ToolchainErrorKind::Forbidden { setting: setting.to_string(), installed }));
         }
-        self.fetched(request.pin.as_ref(), &need, wanted)
+        Ok((self.fetched(request.pin.as_ref(), &need, wanted)?, environment))
     }
 
     /// What a request gets, fetched if need be. It stays in the cache as long as the [`Toolchain`] or a clone of it lives.
     ///
     /// Errors: those of [`Toolchains::choose`]; no proxy has it or can be asked; it is not proved to be what everybody gets.
     pub fn resolve(&self, request: &ToolchainRequest, events: &Events) -> Result<Toolchain, ToolchainError> {
-        let (version, wanted) = match self.choose(request, events)? {
+        let (choice, environment) = self.decide(request, events)?;
+        let (version, wanted) = match choice {
             Choice::Ready(toolchain) => return Ok(toolchain),
             Choice::Fetch { version, wanted } => (version, wanted),
         };
         let pinned = request.pin.as_ref().and_then(|pin| pin.hash.as_deref());
-        self.fetch(version, pinned, events).map_err(|kind| ToolchainError { wanted, kind })
+        self.fetch(version, pinned, &environment, events).map_err(|kind| ToolchainError { wanted, kind })
     }
 
     fn fetch(
         &self,
         version: Option<ModuleVersion>,
         pinned: Option<&str>,
+        environment: &GoEnvironment,
         events: &Events,
     ) -> Result<Toolchain, ToolchainErrorKind> {
         let fetcher = Fetcher {
-            environment: &self.settings.environment,
+            environment,
             shelf: &self.shelf,
             database_folder: self.settings.cache_dir.join("sumdb"),
-            remote: Remote::new(self.settings.http.clone(), &self.settings.environment, events)?,
+            remote: Remote::new(self.settings.http.clone(), environment, events)?,
             offline: self.settings.offline,
             events,
         };

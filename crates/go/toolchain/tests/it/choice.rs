@@ -13,7 +13,7 @@ use longshore_toolchain::{Choice, Pin, Source, ToolchainErrorKind, Toolchains};
 use crate::support::{chain, request, settings, version};
 
 /// A GOROOT with a VERSION file.
-fn install(root: &Path, name: &str) {
+pub(crate) fn install(root: &Path, name: &str) {
     std::fs::create_dir_all(root.join("pkg/tool")).unwrap();
     std::fs::create_dir_all(root.join("bin")).unwrap();
     let file = |path: &str, mode: u32, text: &str| {

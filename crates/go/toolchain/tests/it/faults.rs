@@ -45,8 +45,9 @@ pub(crate) fn of_the_proxy() -> TestResult {
         let (mut content, key) = good();
         content.extend(proxy(&["go1.900.4", "go1.900.5"]));
         let reply = reply.clone();
-        let server =
-            serve_with(content, move |path, _| path.ends_with("0.linux-amd64.zip").then(|| reply.clone()));
+        let server = serve_with(content, move |path, _| {
+            (path == crate::support::path(NAME, "zip")).then(|| reply.clone())
+        });
         let error = fetch(&toolchains(cache.path(), &[("GOPROXY", &server.url()), ("GOSUMDB", &key)]), None)
             .unwrap_err();
         let text =

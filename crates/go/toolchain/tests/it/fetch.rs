@@ -89,6 +89,21 @@ pub(crate) fn from_a_proxy() -> TestResult {
     Ok(())
 }
 
+pub(crate) fn by_the_installed_settings() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let at = |path: &str| folder.path().join(path);
+    write(&proxy(&["go1.904.0"]), &at("proxy"));
+    crate::choice::install(&at("root"), "go1.901.3");
+    let settings = format!("GOPROXY=file://{}\nGOSUMDB=off\n", at("proxy").display());
+    write(&[("go.env".to_owned(), settings.into_bytes())].into(), &at("root"));
+    let path = at("root/bin").display().to_string();
+    let mut settings = crate::support::settings(&at("cache"), &[("PATH", &path)]);
+    settings.use_installed = true;
+    let toolchains = longshore_toolchain::Toolchains::new(settings);
+    assert_eq!(toolchains.resolve(&request("1.904", ""), &Events::silent())?.name.as_str(), "go1.904.0");
+    Ok(())
+}
+
 pub(crate) fn by_several_at_once() -> TestResult {
     let cache = tempfile::tempdir()?;
     let (zip, hash) = toolchain("go1.901.0", "");

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         .test("choice_says_why_nothing_will_do", &[], choice::says_why_nothing_will_do)
         .test("fetch_from_a_folder_needs_no_network", &[], fetch::from_a_folder)
         .test("fetch_from_a_proxy_is_proved_by_its_database", &[], fetch::from_a_proxy)
+        .test("fetch_heeds_the_settings_of_the_installed_go", &[], fetch::by_the_installed_settings)
         .test("fetch_by_several_at_once_downloads_once", &[], fetch::by_several_at_once)
         .test("fetch_killed_at_any_time_leaves_nothing_half_valid", &[], fetch::killed_at_any_time)
         .test("fetch_without_any_line_takes_the_newest_release", &[], fetch::newest_release)
