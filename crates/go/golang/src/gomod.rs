@@ -277,11 +277,7 @@ pub(crate) fn replacement<'a>(replace: &'a [Replace], path: &str, version: &str)
 
 fn is_indirect(suffix: Option<&str>) -> bool {
     let mut words = suffix.unwrap_or_default().split_whitespace();
-    match (words.next(), words.next()) {
-        (Some("indirect"), None) => true,
-        (Some("indirect;"), Some(_)) => true,
-        _ => false,
-    }
+    matches!((words.next(), words.next()), (Some("indirect"), None) | (Some("indirect;"), Some(_)))
 }
 
 /// One directive on its way to becoming an entry.
@@ -392,9 +388,6 @@ impl Entry<'_> {
             }
             _ => return Err(interval()),
         };
-        if !low.starts_with('v') || !high.starts_with('v') {
-            return Err(interval());
-        }
         Ok(Retract { low, high, rationale: self.comment(block), line: self.number })
     }
 

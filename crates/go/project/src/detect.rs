@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use longshore_golang::gomod::{Replace, Replacement};
 use longshore_golang::module::matches_patterns;
@@ -20,11 +21,10 @@ use crate::facts::{
 };
 use crate::locate::{Location, ModuleFile, locate, read_module};
 use crate::packages::{Package, Packages, load};
+use crate::threads::in_threads;
 
 /// The Go release whose `go1.N` tags hold where nothing asks for one.
 const DEFAULT_GO_MINOR: u32 = 26;
-/// The analysis' stack in bytes; the system gives out only what is used.
-const STACK: usize = 64 << 20;
 
 /// Detects the project of a folder, or of a file in it.
 ///
@@ -47,7 +47,9 @@ pub fn detect(path: &Path, options: &DetectOptions) -> Result<Project, ProjectEr
         .filter(|package| own.contains(package.module.as_str()) && package.name() == Some("main"))
         .map(|package| main(package, &packages))
         .collect();
-    analyze(&mut mains, &packages, &mut diagnostics);
+    if options.programs {
+        analyze(&mut mains, &packages, &mut diagnostics);
+    }
     for main in &mains {
         report_unmatched_embeds(&main.facts.embeds, &mut diagnostics);
     }
@@ -261,10 +263,13 @@ fn analyze(mains: &mut [Main], packages: &Packages, diagnostics: &mut Vec<Diagno
     let reached: BTreeSet<&str> =
         mains.iter().flat_map(|main| main.packages.iter().map(String::as_str)).collect();
     let reached: Vec<&Package> = reached.into_iter().filter_map(|path| packages.get(path)).collect();
+    let program = Program::parse(&reached, diagnostics);
+    let waiting = Mutex::new(mains.iter_mut());
     let work = || {
         let mut odd = Vec::new();
-        let program = Program::parse(&reached, &mut odd);
-        for main in mains.iter_mut() {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(main) = next else { return odd };
             if !Analyzer::run(&program, &main.import_path, &main.packages, &mut main.facts) {
                 odd.push(Diagnostic {
                     message: format!("{} is too large to be followed to its end", main.import_path),
@@ -272,23 +277,8 @@ fn analyze(mains: &mut [Main], packages: &Packages, diagnostics: &mut Vec<Diagno
                 });
             }
         }
-        odd
     };
-    // Source nests as deep as it likes; the tree and the calls are bounded, and this stack holds those bounds.
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("analysis".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, work);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(mut odd)) => diagnostics.append(&mut odd),
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(error) => diagnostics.push(Diagnostic {
-                message: format!("source was not read, because no thread could be started: {error}"),
-                evidence: Evidence { file: ".".to_owned(), line: 1 },
-            }),
-        }
-    });
+    diagnostics.extend(in_threads(work).into_iter().flatten());
 }
 
 /// The facts that imports and comments alone tell.

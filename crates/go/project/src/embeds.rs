@@ -34,9 +34,9 @@ pub(crate) fn matches(package: &Path, pattern: &str) -> Matches {
     let mut found = Vec::new();
     let mut roots = Vec::new();
     if glob == "." {
-        roots.push(String::new())
+        roots.push(String::new());
     } else {
-        expand(package, "", &parts, &mut roots)
+        expand(package, "", &parts, &mut roots);
     }
     for root in roots {
         let path = package.join(&root);

@@ -16,6 +16,7 @@ mod facts;
 mod locate;
 mod packages;
 mod source;
+mod threads;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ pub struct DetectOptions {
     pub workspace: Workspace,
     /// GOPRIVATE's patterns.
     pub private: String,
+    /// Whether what the programs do is read too. Without it only imports are looked at, which is all that a build needs to
+    /// find its main packages, cgo and embedded files, and much faster in a large project.
+    pub programs: bool,
 }
 
 impl Default for DetectOptions {
@@ -65,6 +69,7 @@ impl Default for DetectOptions {
             go_minor: None,
             workspace: Workspace::Find,
             private: String::new(),
+            programs: true,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::disk::{join, read_front, relative};
 use crate::facts::{Diagnostic, Evidence};
 use crate::locate::ModuleFile;
 use crate::source::header::{Header, embed_patterns};
+use crate::threads::in_threads;
 
 /// How much of a file is read at first; few files have longer headers.
 const FRONT: u64 = 16 << 10;
@@ -81,8 +82,6 @@ pub(crate) fn load(
     walk(module, root, &mut folders, diagnostics);
     let next = AtomicUsize::new(0);
     let found = Mutex::new((Packages::new(), Vec::new()));
-    let workers =
-        std::thread::available_parallelism().map_or(1, usize::from).min(8).min(folders.len() / 16 + 1);
     let work = || {
         while let Some(dir) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut odd = Vec::new();
@@ -94,12 +93,7 @@ pub(crate) fn load(
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
-        work();
-    });
+    in_threads(work);
     let (packages, mut odd) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     odd.sort_by(|a: &Diagnostic, b| a.evidence.cmp(&b.evidence));
     diagnostics.append(&mut odd);

@@ -1,7 +1,7 @@
 use super::*;
 
 const FULL: &str = "// Deprecated: use\n// example.com/new instead.\nmodule \"example.com/old\" // trailing\n\ngo 1.26.1\n\ntoolchain go1.26.8\n\
-\nrequire (\n\ta.b/c v1.2.3 // indirect\n\t`a.b/d/v2` v2.0.0 // indirect; why\n\ta.b/e v0.1.0 // not indirect\n)\n\
+\nrequire (\n\ta.b/c v1.2.3 // indirect\n\t\"a.b/d/v2\" v2.0.0 // indirect; why\n\ta.b/e v0.1.0 // not indirect\n)\n\
 require gopkg.in/yaml.v3 v3.0.1\n\n// Broken.\nretract (\n\tv1.0.0\n\t[v1.1.0, v1.1.9] // worse\n)\n\
 exclude a.b/c v1.2.2\nreplace (\n\ta.b/c => ../c\n\ta.b/c v1.2.3 => x.y/c v1.2.4\n)\n\
 godebug default=go1.21\ntool a.b/c/cmd/tool\nignore ./node_modules\nignore (\n\tstatic\n)\n";
@@ -77,7 +77,7 @@ fn mistakes_are_named_with_line_and_column() {
         ("module a.b\nreplace c.d => ../x v1.0.0\n", "2:1: replacement folder ../x cannot have a version"),
         ("module a.b\ngo (\n\t1.21\n)\n", "2:1: unknown directive: go ("),
         ("module a.b\nrequire x (\n\tc.d v1.0.0\n)\n", "3:2: unknown directive: require x"),
-        ("module a.b\nretract 1.0.0\n", "2:1: expected a version or an interval such as [v1.0.0, v1.2.0]"),
+        ("module a.b\nretract [v1.0.0\n", "2:1: expected a version or an interval such as [v1.0.0, v1.2.0]"),
         ("module a.b\x07\n", "1:11: unexpected character '\\u{7}'"),
         ("module a.b\n<<<<<<< HEAD\n", "2:1: unknown directive: <<<<<<<"),
         (

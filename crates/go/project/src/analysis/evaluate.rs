@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::value::{Scope, Text, Value};
-use super::{Analyzer, NESTING_LIMIT, Pending, STEP_LIMIT};
+use super::{Analyzer, NESTING_LIMIT, Pending};
 use crate::source::ast::{Element, Expression, ExpressionKind, Parameter, Step, StepKind};
 
 impl<'a> Analyzer<'a> {
     pub(super) fn evaluate(&mut self, expression: &'a Expression, scope: &Rc<Scope<'a>>) -> Value<'a> {
         self.steps += 1;
-        if self.nesting >= NESTING_LIMIT || self.steps >= STEP_LIMIT {
+        if self.nesting >= NESTING_LIMIT || self.steps >= self.limit {
             return Value::Unknown;
         }
         self.nesting += 1;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::program::FunctionId;
 use super::value::{Scope, Text, Value};
-use super::{Analyzer, CALL_LIMIT, NESTING_LIMIT, STEP_LIMIT};
+use super::{Analyzer, CALL_LIMIT, NESTING_LIMIT};
 use crate::source::ast::{
     Branch, Expression, ExpressionKind, Function, Parameter, Statement, StepKind, Values,
 };
@@ -48,7 +48,7 @@ impl<'a> Analyzer<'a> {
     ) -> Value<'a> {
         let address = std::ptr::from_ref(function);
         let Some(body) = &function.body else { return Value::Unknown };
-        if self.stack.len() >= CALL_LIMIT || self.stack.contains(&address) || self.steps >= STEP_LIMIT {
+        if self.stack.len() >= CALL_LIMIT || self.stack.contains(&address) || self.steps >= self.limit {
             return Value::Unknown;
         }
         self.visited.insert(address);
@@ -132,7 +132,7 @@ impl<'a> Analyzer<'a> {
         if self.nesting < NESTING_LIMIT {
             for statement in statements {
                 self.steps += 1;
-                if self.steps >= STEP_LIMIT {
+                if self.steps >= self.limit {
                     break;
                 }
                 self.statement(statement, scope, results, returned);
@@ -153,7 +153,7 @@ impl<'a> Analyzer<'a> {
                 self.evaluate(expression, scope);
             }
             Statement::Assign { targets, values, defines } => {
-                self.assign_all(targets, values, *defines, scope)
+                self.assign_all(targets, values, *defines, scope);
             }
             Statement::Declare(declared) => {
                 for values in declared {

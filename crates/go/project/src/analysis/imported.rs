@@ -53,7 +53,7 @@ impl<'a> Analyzer<'a> {
                 return call.argument(1);
             }
             ("net/http", "ListenAndServe") => {
-                self.listen(&call.argument(0), Protocol::Tcp, Some(80), call.line)
+                self.listen(&call.argument(0), Protocol::Tcp, Some(80), call.line);
             }
             ("net/http", "ListenAndServeTLS") => self.listen_tls(&call.argument(0), Some(443), call.line),
             ("github.com/valyala/fasthttp", "ListenAndServe") => {
@@ -63,7 +63,7 @@ impl<'a> Analyzer<'a> {
                 self.listen_network(&call.argument(0), &call.argument(1), false, call.line);
             }
             ("crypto/tls", "Listen") => {
-                self.listen_network(&call.argument(0), &call.argument(1), true, call.line)
+                self.listen_network(&call.argument(0), &call.argument(1), true, call.line);
             }
             ("golang.org/x/crypto/acme/autocert", "NewListener") => {
                 self.listen_tls(&Value::text(":443"), Some(443), call.line);
@@ -79,11 +79,11 @@ impl<'a> Analyzer<'a> {
             }
             ("os/exec", "CommandContext") => self.findings.command(call.text(1).map(str::to_owned), evidence),
             ("os", "TempDir") => self.findings.temporary("os.TempDir", evidence),
-            ("os", "CreateTemp" | "MkdirTemp") | ("io/ioutil", "TempFile" | "TempDir") => {
-                if call.text(0).is_none_or(str::is_empty) {
-                    let package = path.rsplit('/').next().unwrap_or(path);
-                    self.findings.temporary(&format!("{package}.{}", call.name), evidence);
-                }
+            ("os", "CreateTemp" | "MkdirTemp") | ("io/ioutil", "TempFile" | "TempDir")
+                if call.text(0).is_none_or(str::is_empty) =>
+            {
+                let package = path.rsplit('/').next().unwrap_or(path);
+                self.findings.temporary(&format!("{package}.{}", call.name), evidence);
             }
             ("net/http" | "crypto/tls" | "crypto/x509", _) => self.tls_client(path, call),
             ("google.golang.org/grpc/credentials", "NewTLS" | "NewClientTLSFromCert") => {

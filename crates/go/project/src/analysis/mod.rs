@@ -27,8 +27,11 @@ pub(crate) use program::Program;
 use routers::Routers;
 use value::{Scope, Value};
 
-/// Steps after which the interpreter stops looking deeper: some seconds of work.
+/// Steps that following a program from its start may take: about a second of work.
 const STEP_LIMIT: u64 = 2_000_000;
+/// Steps that a function may take which nothing was seen to call, and all of those together.
+const FUNCTION_STEP_LIMIT: u64 = 20_000;
+const FUNCTIONS_STEP_LIMIT: u64 = 4_000_000;
 /// Calls within calls.
 const CALL_LIMIT: usize = 40;
 /// Expressions and statements within each other, over all calls.
@@ -55,6 +58,8 @@ pub(crate) struct Analyzer<'a> {
     conditional: usize,
     nesting: usize,
     steps: u64,
+    /// The number of steps at which the interpreter stops looking deeper.
+    limit: u64,
     /// Defaults given to viper.
     settings: HashMap<String, Value<'a>>,
 }
@@ -84,6 +89,7 @@ impl<'a> Analyzer<'a> {
             conditional: 0,
             nesting: 0,
             steps: 0,
+            limit: STEP_LIMIT,
             settings: HashMap::new(),
         };
         let units: BTreeSet<usize> = reached.iter().filter_map(|path| program.unit(path)).collect();
@@ -94,20 +100,23 @@ impl<'a> Analyzer<'a> {
             analyzer.call_named(main, "main");
         }
         analyzer.drain();
+        let followed = analyzer.steps < STEP_LIMIT;
         let reached_listeners = analyzer.findings.listens();
         let reached_routes = analyzer.routers.has_routes();
+        analyzer.findings.mute_ports(reached_listeners);
+        analyzer.routers.mute(reached_routes);
         for id in program.functions_of(&units) {
             let function = program.function(id);
             if !analyzer.visited.contains(&std::ptr::from_ref(function)) {
-                analyzer.findings.mute_ports(reached_listeners);
-                analyzer.routers.mute(reached_routes);
+                analyzer.limit =
+                    (analyzer.steps + FUNCTION_STEP_LIMIT).min(STEP_LIMIT + FUNCTIONS_STEP_LIMIT);
                 analyzer.call_function(id, None, Vec::new());
                 analyzer.drain();
             }
         }
         analyzer.findings.finish(facts);
         analyzer.routers.finish(facts);
-        analyzer.steps < STEP_LIMIT
+        followed
     }
 
     /// Runs the initializers of a package's variables, and its init functions.

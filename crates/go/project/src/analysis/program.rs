@@ -11,6 +11,7 @@ use crate::packages::{Package, SOURCE_LIMIT};
 use crate::source::ast::{Expression, ExpressionKind, File, Function, Parameter, StepKind, Type, Values};
 use crate::source::header::Import;
 use crate::source::parser::Parser;
+use crate::threads::in_threads;
 
 /// A function of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,20 +67,13 @@ impl Program {
             .collect();
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
-        let workers =
-            std::thread::available_parallelism().map_or(1, usize::from).min(8).min(jobs.len() / 8 + 1);
         let work = || {
             while let Some((unit, package, file)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let parsed = parse_file(package, *file);
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((*unit, *file, parsed));
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(work);
-            }
-            work();
-        });
+        in_threads(work);
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(unit, file, _)| (*unit, *file));
         let mut program = Program::default();

@@ -288,7 +288,7 @@ impl<'a> Analyzer<'a> {
         match call.name {
             "Methods" => {
                 registered.methods =
-                    call.arguments.iter().filter_map(Value::known).map(str::to_owned).collect()
+                    call.arguments.iter().filter_map(Value::known).map(str::to_owned).collect();
             }
             "Host" => registered.host = call.text(0).map(str::to_owned),
             "Path" => {

@@ -58,11 +58,8 @@ fn the_files_of_every_standard_package_are_chosen_as_go_chooses_them() {
         ("linux", "amd64", "0"),
         ("linux", "arm64", "1"),
         ("windows", "386", "0"),
-        ("darwin", "arm64", "0"),
         ("android", "arm64", "0"),
         ("illumos", "amd64", "0"),
-        ("js", "wasm", "0"),
-        ("plan9", "arm", "0"),
     ] {
         let environment = [("GOOS", os), ("GOARCH", arch), ("CGO_ENABLED", cgo)];
         let mut context = BuildContext::new(os, arch, minor);
@@ -115,7 +112,8 @@ fn the_main_packages_of_the_go_command_tree_are_found() {
         .map(|package| (package["ImportPath"].as_str().unwrap().to_owned(), strings(&package["GoFiles"])))
         .collect();
     assert!(expected.len() > 20);
-    let options = DetectOptions { tags: tool_tags(&environment).unwrap(), ..DetectOptions::default() };
+    let tags = tool_tags(&environment).unwrap();
+    let options = DetectOptions { tags, programs: false, ..DetectOptions::default() };
     let project = detect(&cmd, &options).unwrap();
     let found: BTreeMap<String, BTreeSet<String>> = project
         .mains
@@ -134,4 +132,90 @@ fn the_main_packages_of_the_go_command_tree_are_found() {
             assert!(embeds.contains(&pattern), "{pattern} of {}", main.import_path);
         }
     }
+}
+
+#[test]
+fn a_module_with_embeds_and_versions_is_read_as_go_list_reads_it() {
+    let folder = crate::tree::write(
+        "-- go.mod --
+module example.com/tool/v3
+
+go 1.24
+-- main.go --
+package main
+
+import \"embed\"
+
+//go:embed static/*.txt all:hidden \"with space\" `tree`
+var files embed.FS
+
+func main() {}
+-- main_windows.go --
+package main
+-- tagged.go --
+//go:build special && !go1.99
+
+package main
+-- static/a.txt --
+a
+-- static/b.md --
+b
+-- static/.c.txt --
+c
+-- hidden/.x/_y.txt --
+x
+-- with space/z --
+z
+-- tree/.skipped --
+s
+-- tree/_skipped/s --
+s
+-- tree/kept/k --
+k
+-- tree/nested/go.mod --
+module nested
+-- tree/nested/n --
+n
+-- cmd/helper/helper.go --
+package main
+
+func main() {}
+-- cmd/v2/main.go --
+package main
+
+func main() {}
+",
+    );
+    let environment = [("CGO_ENABLED", "0"), ("GOOS", "linux"), ("GOARCH", "amd64")];
+    let fields = "-json=ImportPath,Target,GoFiles,EmbedFiles";
+    let Some(text) = go(folder.path(), &environment, &["list", "-tags=special", fields, "./..."]) else {
+        return;
+    };
+    let mut expected: Vec<_> = packages(&text)
+        .iter()
+        .map(|package| {
+            let target = Path::new(package["Target"].as_str().unwrap()).file_name().unwrap().to_owned();
+            let path = package["ImportPath"].as_str().unwrap().to_owned();
+            (
+                path,
+                target.into_string().unwrap(),
+                strings(&package["GoFiles"]),
+                strings(&package["EmbedFiles"]),
+            )
+        })
+        .collect();
+    expected.sort();
+    let options = DetectOptions { tags: BTreeSet::from(["special".to_owned()]), ..DetectOptions::default() };
+    let project = detect(folder.path(), &options).unwrap();
+    let found: Vec<_> = project
+        .mains
+        .iter()
+        .map(|main| {
+            let embedded = main.facts.embeds.iter().flat_map(|embed| embed.files.iter().cloned()).collect();
+            (main.import_path.clone(), main.name.clone(), main.files.iter().cloned().collect(), embedded)
+        })
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(found[0].1, "cmd");
+    assert_eq!(found[2].1, "tool");
 }

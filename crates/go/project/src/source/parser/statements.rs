@@ -30,6 +30,12 @@ impl Parser<'_> {
                 self.advance();
                 continue;
             }
+            if self.at_name() && self.ahead.is(":") {
+                // A label; its statement follows.
+                self.advance();
+                self.advance();
+                continue;
+            }
             let before = (self.token.text.as_ptr(), self.token.line);
             self.statement(&mut found);
             if !self.ends() && !self.at("}") {
@@ -73,10 +79,6 @@ impl Parser<'_> {
             "for" => found.push(self.for_()),
             "switch" | "select" => found.push(self.switch()),
             "break" | "continue" | "goto" | "fallthrough" => self.skip_statement(),
-            _ if self.at_name() && self.ahead.is(":") => {
-                self.advance();
-                self.advance();
-            }
             _ => {
                 let simple = self.simple();
                 found.push(simple);
