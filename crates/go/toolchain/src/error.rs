@@ -133,6 +133,14 @@ pub enum ToolchainErrorKind {
         /// The hash that it has.
         found: String,
     },
+    /// The lock and the checksum database contradict each other, so nothing was fetched.
+    #[error("longshore.lock says its hash is {pinned}, but the checksum database says {proved}")]
+    PinContradicted {
+        /// The lock's hash.
+        pinned: String,
+        /// The database's.
+        proved: String,
+    },
     /// What was fetched cannot be unpacked.
     #[error("cannot unpack {version}")]
     Archive {
@@ -211,7 +219,8 @@ impl ToolchainError {
             ToolchainErrorKind::HashMismatch { by: HashSource::Database, .. } => {
                 "SECURITY: what the proxy gave is not what everybody else gets: do not use it, and try another GOPROXY"
             }
-            ToolchainErrorKind::HashMismatch { by: HashSource::Lock, .. } => {
+            ToolchainErrorKind::HashMismatch { by: HashSource::Lock, .. }
+            | ToolchainErrorKind::PinContradicted { .. } => {
                 "SECURITY: find out whether longshore.lock or the toolchain was changed before you build"
             }
             ToolchainErrorKind::Archive { source: ArchiveError::File(error), .. } => return error.hint(),

@@ -106,11 +106,9 @@ impl Fetcher<'_> {
             (Err(error), _) => return Err(error.into()),
         };
         match (self.look_up(&setting, version), pinned) {
-            (Ok(hash), Some(pin)) if pin.hash != hash => Err(ToolchainErrorKind::HashMismatch {
-                by: HashSource::Database,
-                expected: hash,
-                found: pin.hash,
-            }),
+            (Ok(hash), Some(pin)) if pin.hash != hash => {
+                Err(ToolchainErrorKind::PinContradicted { pinned: pin.hash, proved: hash })
+            }
             (Ok(hash), _) => Ok(Some(Expected { hash, by: HashSource::Database })),
             (Err(error), Some(pin)) if error.kind.is_unreachable() && !error.is_cancelled() => {
                 self.events.warn(format!("{error}: the hash in longshore.lock is accepted instead"));

@@ -110,7 +110,7 @@ pub(crate) fn of_the_database() -> TestResult {
     // What the proxy does, GOSUMDB, the lock's hash, and the error's words: empty where it works.
     let cases: Vec<(Box<Spoil>, &str, Option<&str>, &str)> = vec![
         (Box::new(zip_of), &key, Some(&hash), ""),
-        (Box::new(zip_of), &key, Some(wrong), "its hash is h1:AAAA"),
+        (Box::new(zip_of), &key, Some(wrong), "longshore.lock says its hash is h1:AAAA"),
         (Box::new(zip_of), "off", None, "GOSUMDB=off switches off the check"),
         (Box::new(zip_of), "off", Some(&hash), ""),
         (Box::new(zip_of), "off", Some(wrong), "but longshore.lock says h1:AAAA"),
