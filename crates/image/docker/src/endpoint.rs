@@ -298,7 +298,7 @@ mod tests {
         let write = |path: PathBuf, text: &str| {
             std::fs::File::create(path)
                 .and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()))
-                .unwrap()
+                .unwrap();
         };
         write(
             meta.join("meta.json"),

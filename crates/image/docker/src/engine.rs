@@ -17,7 +17,7 @@ use longshore_oci::Platform;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::endpoint::{Address, Endpoint, EngineKind};
+use crate::endpoint::{Address, Endpoint, EngineKind, EngineVariables};
 use crate::error::{EngineError, EngineErrorKind};
 use crate::stream::{Body, listen_to_load};
 use crate::version::{ApiVersion, RANGE};
@@ -137,6 +137,36 @@ impl Engine {
         };
         let base = Url::parse(&base).map_err(wrong)?;
         Ok(Engine { endpoint, client, base, version: OnceLock::new() })
+    }
+
+    /// The first engine of `kind` that answers where `variables` lead.
+    ///
+    /// Errors: none does; then the one that is there and refuses is told of, if there is one. An address or a context that is
+    /// named cannot be understood.
+    pub fn find(
+        kind: EngineKind,
+        variables: &EngineVariables,
+        settings: &HttpSettings,
+        events: &Events,
+    ) -> Result<Engine, EngineError> {
+        let mut looked = Vec::new();
+        let mut refused = None;
+        for endpoint in variables.endpoints(kind)? {
+            looked.push(endpoint.address.to_string());
+            let missing = matches!(&endpoint.address, Address::Unix(socket) if !socket.exists());
+            if missing {
+                continue;
+            }
+            let engine = Engine::new(endpoint, settings)?;
+            match engine.ping(events) {
+                Ok(()) => return Ok(engine),
+                Err(error) if error.is_absent() => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        let kind_of_error = EngineErrorKind::Absent { looked };
+        let absent = EngineError { action: "find", endpoint: kind.to_string(), kind: kind_of_error };
+        Err(refused.unwrap_or(absent))
     }
 
     /// Where it is.

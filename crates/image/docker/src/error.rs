@@ -56,6 +56,12 @@ pub enum EngineErrorKind {
     /// Its address is of a kind that is not spoken.
     #[error("`{0}` is not an address that can be spoken to: expected unix://PATH or tcp://HOST:PORT")]
     Address(String),
+    /// Nothing listens at any of the places where it may be.
+    #[error("none listens at {}", looked.join(", "))]
+    Absent {
+        /// The places that were looked at.
+        looked: Vec<String>,
+    },
     /// A context names the engine, and there is no such context.
     #[error("there is no Docker context `{name}` in {}", folder.display())]
     NoContext {
@@ -84,6 +90,8 @@ pub enum EngineErrorKind {
     Cancelled(#[from] Cancelled),
 }
 
+const NOT_STARTED: &str = "no engine listens there: start one (`systemctl start docker`, `systemctl --user start podman.socket`), or set DOCKER_HOST";
+
 impl EngineError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
@@ -94,6 +102,7 @@ impl EngineError {
             EngineErrorKind::Address(address) if address.starts_with("ssh://") => {
                 "forward the socket with `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST` and set DOCKER_HOST=unix:///tmp/docker.sock"
             }
+            EngineErrorKind::Absent { .. } => NOT_STARTED,
             EngineErrorKind::NoContext { .. } => {
                 "`docker context ls` lists the contexts; DOCKER_HOST names an engine without one"
             }
@@ -109,7 +118,12 @@ impl EngineError {
 
     /// Whether nothing listens there, so that another engine may be looked for.
     pub fn is_absent(&self) -> bool {
-        matches!(&self.kind, EngineErrorKind::Http(HttpError { kind: HttpErrorKind::Connect { .. }, .. }))
+        let connect = |error: &HttpError| matches!(error.kind, HttpErrorKind::Connect { .. });
+        match &self.kind {
+            EngineErrorKind::Absent { .. } => true,
+            EngineErrorKind::Http(error) => connect(error),
+            _ => false,
+        }
     }
 }
 
@@ -119,7 +133,7 @@ fn http_hint(error: &HttpError) -> Option<String> {
     let hint = if words.contains("Permission denied") {
         "you may not use its socket: join the group `docker`, use a rootless engine, or work without an engine"
     } else {
-        "no engine listens there: start one (`systemctl start docker`, `systemctl --user start podman.socket`), or set DOCKER_HOST"
+        NOT_STARTED
     };
     Some(hint.to_owned())
 }

@@ -16,7 +16,7 @@ use longshore_image::{Image, Layout};
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{History, Platform};
 
-use crate::{Address, Endpoint, Engine, EngineErrorKind, EngineKind};
+use crate::{Address, Endpoint, Engine, EngineErrorKind, EngineKind, EngineVariables};
 
 /// Answers by `METHOD PATH`; what it was asked is noted with the number of bytes of its body.
 struct Fake {
@@ -65,7 +65,7 @@ fn answer(stream: UnixStream, table: &Answers, log: &Mutex<Vec<String>>) -> std:
         reader.read_line(&mut line)?;
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().unwrap()
+                length = value.parse().unwrap();
             }
             Some(_) => {}
             None => break,
@@ -160,6 +160,24 @@ fn an_engine_that_is_not_there_or_too_old_is_told() {
     assert!(error.is_absent(), "{error:?}");
     assert_eq!(error.to_string(), "cannot reach Docker at unix:///nonexistent/docker.sock");
     assert!(error.hint().unwrap().contains("no engine listens there"));
+
+    let find = |host: String| {
+        let variables = EngineVariables { docker_host: Some(host), ..EngineVariables::default() };
+        Engine::find(EngineKind::Docker, &variables, &HttpSettings::default(), &Events::silent())
+    };
+    let error = find("unix:///nonexistent/docker.sock".to_owned()).unwrap_err();
+    assert!(error.is_absent());
+    assert_eq!(error.to_string(), "cannot find Docker");
+    assert_eq!(error.kind.to_string(), "none listens at unix:///nonexistent/docker.sock");
+    let running = Fake::start(&[]);
+    let socket = running.folder.path().join("socket");
+    assert!(find(format!("unix://{}", socket.display())).is_ok());
+    // A socket that nobody listens on any more is there, and refuses.
+    let folder = tempfile::tempdir().unwrap();
+    let dead = folder.path().join("socket");
+    drop(UnixListener::bind(&dead).unwrap());
+    let error = find(format!("unix://{}", dead.display())).unwrap_err();
+    assert!(matches!(error.kind, EngineErrorKind::Http(_)) && error.is_absent(), "{error:?}");
 
     let old = Fake::start(&[("GET /_ping", "200 OK\r\nApi-Version: 1.18", "OK")]);
     let error = old.engine().ping(&Events::silent()).unwrap_err();

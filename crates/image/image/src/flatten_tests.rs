@@ -32,7 +32,8 @@ fn later_layers_hide_and_replace() {
         file("a/d/z", b"3"),
         file("b", b"4"),
     ];
-    let cases: [(&str, &[(Entry, &[u8])], &[&str]); 8] = [
+    type Case<'a> = (&'a str, &'a [(Entry, &'a [u8])], &'a [&'a str]);
+    let cases: [Case<'_>; 8] = [
         ("nothing", &[], &["a 0", "a/d 0", "a/d/z 0", "a/x 0", "a/y 0", "b 0"]),
         ("a file again", &[file("a/x", b"5")], &["a 0", "a/d 0", "a/d/z 0", "a/x 1", "a/y 0", "b 0"]),
         ("a folder again", &[directory("a")], &["a 1", "a/d 0", "a/d/z 0", "a/x 0", "a/y 0", "b 0"]),

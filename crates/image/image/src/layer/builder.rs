@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(
             seen,
             [
-                (long.clone(), None, 1),
+                (long, None, 1),
                 ("capable".into(), None, 1),
                 ("hard".into(), Some(301), 1),
                 ("soft".into(), Some(301), 1)

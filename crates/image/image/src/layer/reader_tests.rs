@@ -17,7 +17,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
         let length = (rest..).find(|length| length - rest == length.to_string().len()).unwrap();
-        write!(bytes, "{length} {key}={value}\n").unwrap();
+        writeln!(bytes, "{length} {key}={value}").unwrap();
     }
     bytes
 }
@@ -107,6 +107,28 @@ fn what_is_broken_is_said_with_its_place() {
         let error = all(bytes).unwrap_err();
         assert!(error.offset == offset && check(&error.kind), "{name}: {error:?}");
     }
+}
+
+#[test]
+fn a_size_in_an_extended_header_counts_and_that_of_a_link_does_not() {
+    let mut bytes = tar(&[Raw("p", b'x', "", &pax(&[("size", "3")]))]);
+    bytes.truncate(1024);
+    bytes.extend(header("f", b'0', "", 0));
+    bytes.extend_from_slice(b"abc");
+    bytes.resize(2048, 0);
+    bytes.extend(header("l", b'2', "f", 1 << 30));
+    bytes.extend(header("d/", b'5', "", 1 << 30));
+    bytes.resize(bytes.len() + 1024, 0);
+    let mut reader = entries(&bytes[..]);
+    assert_eq!(reader.next_entry().unwrap().unwrap().size, 3);
+    let mut text = String::new();
+    reader.content().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "abc");
+    for name in ["l", "d/"] {
+        let entry = reader.next_entry().unwrap().unwrap();
+        assert_eq!((entry.path.to_str(), entry.size), (Some(name), 0));
+    }
+    assert!(reader.next_entry().unwrap().is_none());
 }
 
 #[test]

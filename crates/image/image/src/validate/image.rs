@@ -54,9 +54,6 @@ impl Walk {
             return Ok(());
         }
         let mut findings = Findings::about(&descriptor.digest);
-        if descriptor.media_type.is_empty() {
-            findings.error("descriptor-media-type", "", "its descriptor has no media type");
-        }
         let mut children = Vec::new();
         if media_type::is_index(&descriptor.media_type) {
             if let Some(index) = self.document::<Index>(image, "an index", &mut findings, events) {
@@ -70,7 +67,15 @@ impl Walk {
                 return self.manifest(image, &manifest, events);
             }
         } else {
-            check_bytes(image, descriptor, &mut findings, events);
+            // An index tells itself of what it lists.
+            if depth == 0 {
+                let message = format!(
+                    "`{}` is the media type of neither a manifest nor an index",
+                    descriptor.media_type
+                );
+                findings.error("descriptor-media-type", "", message);
+            }
+            check_blob(image, descriptor, &mut findings, events);
         }
         if depth == MAX_NESTING && !children.is_empty() {
             findings.error(

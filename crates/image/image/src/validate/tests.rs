@@ -33,6 +33,9 @@ impl Content for Memory {
     }
 }
 
+/// A change of a document, and the rules that it breaks.
+type Change<'a> = (fn(&mut Value), &'a [&'a str]);
+
 fn rules(violations: &[Violation]) -> Vec<String> {
     let path = |v: &Violation| v.path.as_ref().map_or(String::new(), |path| format!(" {}", path.display()));
     violations.iter().map(|violation| format!("{}{}", violation.rule, path(violation))).collect()
@@ -146,7 +149,8 @@ fn layers_that_are_not_what_they_are_said_to_be() {
     let tail = [&tar[..], b"tail"].concat();
     let (plain, gzip_type, zstd_type) =
         (media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP, media_type::OCI_LAYER_ZSTD);
-    let cases: [(&str, &[u8], &[u8], &[&str]); 10] = [
+    type Case<'a> = (&'a str, &'a [u8], &'a [u8], &'a [&'a str]);
+    let cases: [Case<'_>; 10] = [
         (plain, &tar, &tar, &[]),
         (gzip_type, &zipped, &tar, &[]),
         (zstd_type, &zstd, &tar, &[]),
@@ -218,7 +222,7 @@ fn configs_that_disagree_or_have_the_wrong_shape() {
     let tar = tar();
     let with_config =
         |change: fn(&mut Value)| check(&image_of((media_type::OCI_LAYER, &tar), &tar, change, |_| {}));
-    let cases: [(fn(&mut Value), &[&str]); 12] = [
+    let cases: [Change<'_>; 12] = [
         (|config| config["created"] = json!("yesterday"), &["config-date created"]),
         (|config| config["history"][0]["created"] = json!(""), &["config-date history[0].created"]),
         (
@@ -254,7 +258,7 @@ fn manifests_and_indexes_that_lie() {
     let tar = tar();
     let with_manifest =
         |change: fn(&mut Value)| check(&image_of((media_type::OCI_LAYER, &tar), &tar, |_| {}, change));
-    let cases: [(fn(&mut Value), &[&str]); 5] = [
+    let cases: [Change<'_>; 5] = [
         (|manifest| manifest["schemaVersion"] = json!(1), &["schema-version schemaVersion"]),
         (|manifest| manifest["mediaType"] = json!("text/plain"), &["media-type-mismatch mediaType"]),
         (
@@ -271,6 +275,9 @@ fn manifests_and_indexes_that_lie() {
         assert_eq!(with_manifest(change), expected);
     }
     let good = image_of((media_type::OCI_LAYER, &tar), &tar, |_| {}, |_| {});
+    let mut unknown = good.descriptor().clone();
+    unknown.media_type = media_type::DOCKER_MANIFEST_V1.to_owned();
+    assert_eq!(check(&good.child(unknown)), ["descriptor-media-type"]);
     let mut wrong = good.descriptor().clone();
     wrong.platform = Some(Platform::new("linux", "arm64", None));
     assert_eq!(check(&good.child(wrong.clone())), ["platform-mismatch architecture"]);

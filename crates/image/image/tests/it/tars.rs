@@ -84,7 +84,7 @@ fn check(path: &Path, tree: &Path) -> TestResult {
             TarKind::Directory => assert!(metadata.is_dir(), "{name}"),
             TarKind::Symlink(target) => assert_eq!(*target, fs::read_link(&original)?, "{name}"),
             TarKind::Hardlink(target) => {
-                assert_eq!(fs::metadata(tree.join(target))?.ino(), metadata.ino(), "{name}")
+                assert_eq!(fs::metadata(tree.join(target))?.ino(), metadata.ino(), "{name}");
             }
             TarKind::File => {
                 assert_eq!(entry.size, metadata.len(), "{name}");
