@@ -14,7 +14,7 @@ use crate::memory::{Filter, Watch};
 /// Where ko puts the files of `kodata/`.
 pub(crate) const KO_DATA: &str = "var/run/ko";
 /// Deeper folders than these are a circle of links.
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 32;
 
 /// A file to include.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -235,6 +235,7 @@ impl<'a> Builder<'a> {
         let extra_ca = self.extra_certificates(&mut watch)?;
         let shared = Shared { toolchain, commit, assets, extra_ca, temporary: self.temporary()? };
         let calls = self.calls(&shared)?;
+        watch.work_begins();
         let (built, is_dirty) = self.compile(&shared, &calls, &bases, repository.as_ref(), &mut watch)?;
         self.finish(&shared, &bases, built, is_dirty, watch, &found)
     }

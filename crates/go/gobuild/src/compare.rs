@@ -214,6 +214,9 @@ mod tests {
             let mut header = tar::Header::new_ustar();
             header.set_size(content.len() as u64);
             header.set_mode(*mode);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             builder.append_data(&mut header, path, *content).unwrap();
         }
         builder.into_inner().unwrap()

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_config::{
-    BaseChoice, BuildMode, Healthcheck, HealthcheckChoice, ImageFormat, Include, Port, Presence, Settings,
-    Vcs,
+    BaseChoice, BuildMode, Healthcheck, HealthcheckChoice, ImageFormat, Include, Port, Presence, Vcs,
 };
 use longshore_oci::{Healthcheck as OciHealthcheck, Platform, nanoseconds};
 

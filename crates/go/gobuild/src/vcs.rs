@@ -233,9 +233,8 @@ impl Repository {
         // Another user's repository is only read, and its own configuration must not start programs.
         let settings =
             ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
-        let mut command = Command::new("git", self.environment.clone())
-            .folder(&self.root)
-            .capture(Stream::Out, TREE_LIMIT);
+        let mut command =
+            Command::new("git", self.environment.clone()).folder(&self.root).capture(Stream::Out, TREE_LIMIT);
         command = command.arguments(settings).arguments(arguments.iter().copied());
         if let Some(input) = input {
             command = command.input(input);

@@ -75,9 +75,21 @@ impl Watch {
         self.spoilt.get_or_insert_with(|| reason.into());
     }
 
-    /// How many inputs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// Says that what is looked at from now on is read by work that begins now.
+    ///
+    /// Returns only after the clock that files are stamped with has moved on, a few milliseconds at most: an edit just before
+    /// this then has an older stamp than any edit after it.
+    pub(crate) fn work_begins(&mut self) {
+        let mut now = Instant::now();
+        while now <= self.taken {
+            std::thread::sleep(std::time::Duration::from_micros(500));
+            now = Instant::now();
+            if now < self.taken {
+                // The clock was set back: whatever is stamped later than it will not be remembered.
+                break;
+            }
+        }
+        self.began = now;
     }
 
     /// All paths whose content counts.
