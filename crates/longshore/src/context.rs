@@ -99,9 +99,16 @@ impl Context {
         Ok(Toolchains::new(ToolchainSettings {
             cache_dir: self.store_folder()?.join("cache"),
             environment: GoEnvironment::read(self.environment.variables())?,
+            http: self.http(),
             offline: self.offline,
             use_installed: true,
         }))
+    }
+
+    /// What speaks HTTP for every command. Nothing is set up before the first request.
+    pub(crate) fn http(&self) -> longshore_http::Client {
+        let variable = |name: &str| self.environment.variable(name).and_then(|value| value.to_str()).map(str::to_owned);
+        longshore_http::Client::new(longshore_http::HttpSettings::from_variables(variable))
     }
 
     /// What said where the store is.

@@ -177,6 +177,7 @@ fn detect_options(context: &Context, settings: &Settings) -> DetectOptions {
             Some(file) => Workspace::File(PathBuf::from(file)),
         },
         private: variable("GOPRIVATE").unwrap_or_default().to_owned(),
+        programs: true,
     }
 }
 
