@@ -22,7 +22,11 @@ pub(crate) struct Findings {
     signals: BTreeMap<String, Evidence>,
     time_zones: BTreeSet<(Evidence, Option<String>)>,
     tls_clients: BTreeSet<(Evidence, String)>,
+    /// Clients that were made, and URLs: they tell something only where no request does.
+    clients: BTreeSet<Evidence>,
     https: BTreeSet<Evidence>,
+    /// Whether there was a request over plain HTTP.
+    plain_requests: bool,
     commands: BTreeSet<(Evidence, Option<String>)>,
     temporary: BTreeSet<(Evidence, String)>,
 }
@@ -88,6 +92,16 @@ impl Findings {
         self.tls_clients.insert((evidence, what.to_owned()));
     }
 
+    /// A client that somebody may use for TLS.
+    pub(super) fn client(&mut self, evidence: Evidence) {
+        self.clients.insert(evidence);
+    }
+
+    /// A request over plain HTTP, such as a health check of the program itself.
+    pub(super) fn plain_request(&mut self) {
+        self.plain_requests = true;
+    }
+
     pub(super) fn https_literal(&mut self, evidence: Evidence) {
         self.https.insert(evidence);
     }
@@ -128,6 +142,10 @@ impl Findings {
             })
             .collect();
         facts.health_command = self.health;
+        if self.tls_clients.is_empty() && !self.plain_requests {
+            self.tls_clients
+                .extend(self.clients.into_iter().map(|evidence| (evidence, "http.Client".to_owned())));
+        }
         if self.tls_clients.is_empty() {
             // A URL alone is weak evidence, but a program without any other may still use it.
             self.tls_clients

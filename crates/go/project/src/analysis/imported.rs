@@ -18,7 +18,7 @@ impl<'a> Analyzer<'a> {
             ("os", "Args") => Value::Arguments,
             ("net/http", "DefaultServeMux") => Value::Router(self.routers.default_mux()),
             ("net/http", "DefaultClient") => {
-                self.findings.tls_client("http.DefaultClient", self.evidence(line));
+                self.findings.client(self.evidence(line));
                 Value::object(path, "Client")
             }
             ("net/http", method) if method.starts_with("Method") => {
@@ -170,7 +170,9 @@ impl<'a> Analyzer<'a> {
             _ => return,
         };
         // A health check of itself over plain HTTP needs no certificates.
-        if !url.is_some_and(|url| url.starts_with("http://")) {
+        if url.is_some_and(|url| url.starts_with("http://")) {
+            self.findings.plain_request();
+        } else {
             let package = path.rsplit('/').next().unwrap_or(path);
             let evidence = self.evidence(call.line);
             self.findings.tls_client(&format!("{package}.{}", call.name), evidence);
@@ -293,7 +295,7 @@ impl<'a> Analyzer<'a> {
                     self.listen_perhaps(&address, line);
                 }
             }
-            ("net/http", "Client") => self.findings.tls_client("http.Client", evidence),
+            ("net/http", "Client") => self.findings.client(evidence),
             ("github.com/spf13/cobra", "Command") | ("github.com/urfave/cli", "Command") => {
                 let use_ = value.field("Use").or_else(|| value.field("Name"));
                 if let Some(word) =

@@ -216,6 +216,6 @@ func main() {}
         })
         .collect();
     assert_eq!(found, expected);
-    assert_eq!(found[0].1, "cmd");
-    assert_eq!(found[2].1, "tool");
+    assert_eq!(found[0].1, "tool");
+    assert_eq!(found[2].1, "cmd");
 }

@@ -343,6 +343,22 @@ fn what_a_program_needs_of_its_image_is_read() {
 }
 
 #[test]
+fn a_client_for_its_own_health_needs_no_certificates() {
+    let table: [(&str, &[&str]); 5] = [
+        ("c := http.Client{}; c.Get(\"http://127.0.0.1:8080/health\")", &[]),
+        ("c := &http.Client{}; c.Get(\"https://example.com\")", &["http.Get"]),
+        ("use(&http.Client{})", &["http.Client"]),
+        ("r, _ := http.NewRequest(\"GET\", url, nil); http.DefaultClient.Do(r)", &["http.NewRequest"]),
+        ("use(\"https://example.com\")", &["https:// URL"]),
+    ];
+    for (body, expected) in table {
+        let found = facts(&main_go(&["net/http"], &format!("func main() {{ {body} }}")));
+        let found: Vec<_> = found.tls_clients.iter().map(|fact| fact.value.as_str()).collect();
+        assert_eq!(found, expected, "{body}");
+    }
+}
+
+#[test]
 fn the_service_of_a_usual_project_is_read_as_a_whole() {
     let found = facts(
         "-- cmd/server/main.go --
