@@ -47,7 +47,9 @@ pub(crate) fn prepare() -> Result<()> {
     install
         .args(["install", "-qq", "--yes", "--no-install-recommends"])
         .args(&packages)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Installed for their programs: neither Docker nor the registry is to run as a service (invoke-rc.d(8)).
+        .env("RUNLEVEL", "1");
     if !run(&mut install)? {
         println!("apt-get install failed; tests that need what is missing will be skipped.");
     }
