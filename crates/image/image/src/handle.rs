@@ -13,7 +13,7 @@ use crate::content::{BlobReader, Content, ContentError, ContentErrorKind, read_s
 use crate::{VerifyingReader, layer};
 
 /// Indexes of indexes are allowed by the specification and rare; deeper ones than this are an attack.
-const MAX_NESTING: usize = 4;
+pub(crate) const MAX_NESTING: usize = 4;
 
 /// An image, or an index of images for several platforms: a root and the content it reaches. Cheap to clone.
 #[derive(Clone)]
@@ -80,11 +80,16 @@ impl Image {
     /// lists beside its images (platform `unknown/unknown`) are left out.
     pub fn images(&self) -> Result<Vec<Image>, ContentError> {
         let mut images = Vec::new();
-        self.collect_images(0, &mut images)?;
+        self.collect_images(0, &mut HashSet::new(), &mut images)?;
         Ok(images)
     }
 
-    fn collect_images(&self, depth: usize, images: &mut Vec<Image>) -> Result<(), ContentError> {
+    fn collect_images(
+        &self,
+        depth: usize,
+        seen: &mut HashSet<Digest>,
+        images: &mut Vec<Image>,
+    ) -> Result<(), ContentError> {
         if !self.is_index() {
             images.push(self.clone());
             return Ok(());
@@ -92,10 +97,14 @@ impl Image {
         if depth == MAX_NESTING {
             return Err(ContentError::new(&self.root, ContentErrorKind::Nesting(MAX_NESTING)));
         }
+        // An index that is listed a thousand times, and lists another one a thousand times, is read once.
+        if !seen.insert(self.root.digest.clone()) {
+            return Ok(());
+        }
         for child in self.index()?.manifests {
             let unknown = child.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
             if !unknown {
-                self.child(child).collect_images(depth + 1, images)?;
+                self.child(child).collect_images(depth + 1, seen, images)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@
 //! base Image ──Draft::on──▶ Draft ──append(layer), edit config──▶ finish(format) ──▶ Assembled ──image(sources)──▶ Image
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use longshore_oci::{Descriptor, Digest, History, ImageConfig, Index, Manifest, P
 use serde::Serialize;
 
 use crate::content::{BlobReader, Content, ContentError, ContentErrorKind};
-use crate::handle::Image;
+use crate::handle::{Image, MAX_NESTING};
 use crate::layer::Layer;
 
 /// An image being put together.
@@ -173,6 +173,10 @@ pub fn index(
 ///
 /// Errors: the image cannot be read.
 pub fn convert(image: &Image, format: ImageFormat) -> Result<Assembled, ContentError> {
+    convert_at(0, image, format)
+}
+
+fn convert_at(depth: usize, image: &Image, format: ImageFormat) -> Result<Assembled, ContentError> {
     let unwritable = |name| {
         let root = image.descriptor();
         move |error| ContentError::new(root, ContentErrorKind::Json(name, error))
@@ -185,14 +189,19 @@ pub fn convert(image: &Image, format: ImageFormat) -> Result<Assembled, ContentE
         keep_outside(&mut assembled.root, image.descriptor());
         return Ok(assembled);
     }
+    if depth == MAX_NESTING {
+        return Err(ContentError::new(image.descriptor(), ContentErrorKind::Nesting(MAX_NESTING)));
+    }
     let old = image.index()?;
     let mut images = Vec::new();
     let mut attestations = false;
+    // What is listed twice says nothing the second time; an index of a thousand equal ones would be converted as often.
+    let mut seen = HashSet::new();
     for child in old.manifests {
         if child.platform.as_ref().is_some_and(|platform| platform.os == "unknown") {
             attestations = true;
-        } else {
-            images.push(convert(&image.child(child), format)?);
+        } else if seen.insert(child.digest.clone()) {
+            images.push(convert_at(depth + 1, &image.child(child), format)?);
         }
     }
     let mut assembled = index(&images, old.annotations, format).map_err(unwritable("index"))?;

@@ -65,6 +65,23 @@ fn a_health_check_needs_dockers_format_and_annotations_need_ocis() {
 }
 
 #[test]
+fn indexes_of_indexes_end_somewhere_and_are_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (layout, image) = samples::image(folder.path());
+    let of = |root: &Descriptor| Assembled { root: root.clone(), documents: Vec::new(), dropped: Vec::new() };
+    let mut root = image.descriptor().clone();
+    for level in 1..=5 {
+        // Each lists the one below sixty times: read one by one, they would be some hundred million.
+        let assembled = index(&vec![of(&root); 60], StringMap::new(), ImageFormat::Oci).unwrap();
+        let nested = samples::store(&layout, &assembled);
+        root = assembled.root;
+        let converted = convert(&nested, ImageFormat::Docker);
+        assert_eq!(nested.images().is_ok(), level <= 4, "{level} levels");
+        assert_eq!(converted.is_ok(), level <= 4, "{level} levels");
+    }
+}
+
+#[test]
 fn an_index_is_chosen_from_by_platform_and_converted_whole() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(folder.path()).unwrap();

@@ -1,5 +1,6 @@
 //! An archive as a source of images.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
@@ -132,23 +133,23 @@ fn blob_path(digest: &Digest) -> PathBuf {
 
 /// The roots of index.json, those of the same image together.
 fn oci_entries(index: Index, members: &Arc<Members>) -> Vec<ArchiveEntry> {
-    let mut entries: Vec<(Digest, ArchiveEntry)> = Vec::new();
+    let mut entries: Vec<ArchiveEntry> = Vec::new();
+    let mut places: HashMap<Digest, usize> = HashMap::new();
     for mut descriptor in index.manifests {
         let annotation = |key| descriptor.annotations.get(key).cloned();
         let name = annotation(annotation::CONTAINERD_NAME).or_else(|| annotation(annotation::REF_NAME));
-        let known = entries.iter_mut().find(|(digest, _)| *digest == descriptor.digest);
-        if let Some((_, entry)) = known {
+        let place = *places.entry(descriptor.digest.clone()).or_insert(entries.len());
+        if let Some(entry) = entries.get_mut(place) {
             entry.names.extend(name);
             continue;
         }
-        let digest = descriptor.digest.clone();
         // Names belong to this archive, not to the image.
         descriptor.annotations.shift_remove(annotation::CONTAINERD_NAME);
         descriptor.annotations.shift_remove(annotation::REF_NAME);
         let root = Root::Oci(Box::new(whole(descriptor, members)));
-        entries.push((digest, ArchiveEntry { names: name.into_iter().collect(), root }));
+        entries.push(ArchiveEntry { names: name.into_iter().collect(), root });
     }
-    entries.into_iter().map(|(_, entry)| entry).collect()
+    entries
 }
 
 /// An engine that pulled one platform of several saves the whole index with that platform's blobs alone. Then the image is

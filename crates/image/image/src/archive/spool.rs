@@ -35,13 +35,17 @@ pub(super) fn compression(start: &[u8]) -> Result<Compression, ArchiveErrorKind>
 
 /// Copies a stream, decompressed where it is compressed, into a file of `folder` that has no name.
 pub(super) fn spool(
-    stream: impl Read + Send + 'static,
+    mut stream: impl Read + Send + 'static,
     folder: &Path,
     events: &Events,
 ) -> Result<File, ArchiveErrorKind> {
     let task = events.task(TaskKind::Work, "read the archive");
+    let mut start = Vec::new();
+    (&mut stream).take(8).read_to_end(&mut start)?;
+    let compression = compression(&start)?;
+    let stream = io::Cursor::new(start).chain(stream);
     let taken = Arc::new(AtomicU64::new(0));
-    let mut tar = decompress(Counting { inner: stream, taken: Arc::clone(&taken) }, Compression::None)?;
+    let mut tar = decompress(Counting { inner: stream, taken: Arc::clone(&taken) }, compression)?;
     let mut file = tempfile::tempfile_in(folder)?;
     let mut buffer = vec![0; 256 * 1024];
     let (mut size, mut asked) = (0_u64, 0);

@@ -94,6 +94,9 @@ fn compressed_archives_and_streams_are_read() {
             assert!(archive.entries()[0].names.is_empty());
         }
     }
+    let xz = io::Cursor::new(b"\xfd7zXZ\0\0\0".to_vec());
+    let error = Archive::read(xz, folder.path(), &Events::silent()).unwrap_err();
+    assert!(matches!(error.kind, ArchiveErrorKind::Compression("xz")), "{error:?}");
     // Nothing but the layout: the temporary files had no names.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -12,12 +12,9 @@ use longshore_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform};
 use serde::de::DeserializeOwned;
 
 use crate::MAX_DOCUMENT;
-use crate::handle::Image;
+use crate::handle::{Image, MAX_NESTING};
 use crate::validate::blob::SharedBlob;
 use crate::validate::{Findings, Violation, config, document, layer};
-
-/// Indexes of indexes, deeper than this, are not followed.
-const MAX_NESTING: usize = 4;
 
 /// Layers that are read at the same time.
 const MAX_THREADS: usize = 4;
