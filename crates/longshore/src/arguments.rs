@@ -37,6 +37,18 @@ pub(crate) struct GlobalArgs {
     #[arg(value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) offline: bool,
 
+    /// File of certificate authorities in PEM that are trusted beside the system's
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) ca_file: Vec<PathBuf>,
+
+    /// Registry that may have an unknown certificate, or no TLS at all
+    #[arg(long, global = true, value_name = "HOST[:PORT]", hide_short_help = true)]
+    pub(crate) insecure_registry: Vec<String>,
+
+    /// Mirror to ask before a registry when pulling: docker.io=https://mirror.example.com
+    #[arg(long, global = true, value_name = "REGISTRY=URL", hide_short_help = true, value_parser = mirror)]
+    pub(crate) registry_mirror: Vec<(String, String)>,
+
     /// How progress is shown on standard error
     #[arg(long, global = true, value_name = "STYLE", value_enum, default_value_t)]
     #[arg(env = "LONGSHORE_PROGRESS", hide_env_values = true)]
@@ -89,6 +101,15 @@ pub(crate) enum OutputFormat {
     Human,
     /// One JSON document
     Json,
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((registry, url)) if !registry.is_empty() && !url.is_empty() => {
+            Ok((registry.to_owned(), url.to_owned()))
+        }
+        _ => Err("expected REGISTRY=URL, such as docker.io=https://mirror.example.com".to_owned()),
+    }
 }
 
 fn styles() -> Styles {

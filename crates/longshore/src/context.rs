@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use longshore_docker::{EngineKind, EngineVariables};
+use longshore_events::Events;
+use longshore_http::HttpSettings;
+use longshore_registry::{Registries, RegistrySettings};
 use longshore_store::{Store, StoreError};
 use longshore_toolchain::{GoEnvironment, ToolchainSettings, Toolchains};
 
@@ -16,6 +20,15 @@ pub(crate) struct Context {
     /// Whether the network is left alone.
     pub(crate) offline: bool,
     store: Option<StoreLocation>,
+    network: NetworkSettings,
+}
+
+/// What was typed about the network.
+#[derive(Debug)]
+struct NetworkSettings {
+    authorities: Vec<PathBuf>,
+    insecure: Vec<String>,
+    mirrors: Vec<(String, String)>,
 }
 
 /// Where the store is, and what said so.
@@ -29,6 +42,11 @@ struct StoreLocation {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot tell where the image store is: neither XDG_DATA_HOME nor HOME is set to an absolute path")]
 pub(crate) struct StoreLocationError;
+
+/// The network is needed, and is to be left alone.
+#[derive(Debug, thiserror::Error)]
+#[error("a registry is needed, and --offline leaves the network alone")]
+pub(crate) struct OfflineError;
 
 /// What every command needs could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +89,12 @@ impl Context {
             Some(folder) => Some(StoreLocation { folder: folder.clone(), reason: "--store" }),
             None => default_store(&environment),
         };
-        Context { environment, offline: global.offline, store }
+        let network = NetworkSettings {
+            authorities: global.ca_file.clone(),
+            insecure: global.insecure_registry.clone(),
+            mirrors: global.registry_mirror.clone(),
+        };
+        Context { environment, offline: global.offline, store, network }
     }
 
     /// The folder of the image store. Errors: nothing says where it is.
@@ -92,6 +115,45 @@ impl Context {
         })
     }
 
+    /// The settings of whatever speaks HTTP.
+    pub(crate) fn http(&self) -> HttpSettings {
+        let variable = |name: &str| self.environment.variable(name)?.to_str().map(str::to_owned);
+        let mut settings = HttpSettings::from_variables(variable);
+        settings.authorities.extend(self.network.authorities.iter().cloned());
+        settings
+    }
+
+    /// The registries, of which none is spoken to yet. Errors: the network is to be left alone.
+    pub(crate) fn registries(&self) -> Result<Registries, OfflineError> {
+        if self.offline {
+            return Err(OfflineError);
+        }
+        let variables = self.environment.variables().into_iter();
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut settings = RegistrySettings::from_variables(variables.collect());
+        settings.http = self.http();
+        settings.insecure.extend(self.network.insecure.iter().cloned());
+        for (registry, url) in &self.network.mirrors {
+            settings.mirrors.entry(registry.clone()).or_default().push(url.clone());
+        }
+        Ok(Registries::new(settings))
+    }
+
+    /// Where engines may be.
+    pub(crate) fn engine_variables(&self) -> EngineVariables {
+        EngineVariables::from_variables(|name| self.environment.variable(name)?.to_str().map(str::to_owned))
+    }
+
+    /// An engine that answers. Errors: none does.
+    pub(crate) fn engine(
+        &self,
+        kind: EngineKind,
+        events: &Events,
+    ) -> Result<longshore_docker::Engine, longshore_docker::EngineError> {
+        longshore_docker::Engine::find(kind, &self.engine_variables(), &self.http(), events)
+    }
+
     /// The Go toolchains that this user's settings reach.
     ///
     /// Errors: nothing says where the store is, in which fetched ones are kept; the user's Go settings cannot be read.
@@ -99,16 +161,10 @@ impl Context {
         Ok(Toolchains::new(ToolchainSettings {
             cache_dir: self.store_folder()?.join("cache"),
             environment: GoEnvironment::read(self.environment.variables())?,
-            http: self.http(),
+            http: longshore_http::Client::new(self.http()),
             offline: self.offline,
             use_installed: true,
         }))
-    }
-
-    /// What speaks HTTP for every command. Nothing is set up before the first request.
-    pub(crate) fn http(&self) -> longshore_http::Client {
-        let variable = |name: &str| self.environment.variable(name).and_then(|value| value.to_str()).map(str::to_owned);
-        longshore_http::Client::new(longshore_http::HttpSettings::from_variables(variable))
     }
 
     /// What said where the store is.

@@ -152,6 +152,15 @@ fn place(
     Ok(Place { path: PathBuf::from(path), name: name.map(str::to_owned) })
 }
 
+impl From<EngineKind> for longshore_docker::EngineKind {
+    fn from(kind: EngineKind) -> Self {
+        match kind {
+            EngineKind::Docker => longshore_docker::EngineKind::Docker,
+            EngineKind::Podman => longshore_docker::EngineKind::Podman,
+        }
+    }
+}
+
 impl fmt::Display for EngineKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

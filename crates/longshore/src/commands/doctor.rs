@@ -3,6 +3,7 @@
 //! Nothing found here is a failure: each line says what there is, and what that means for a build. The checks of a topic live in
 //! its file.
 
+mod engines;
 mod go;
 mod isolation;
 mod network;
@@ -30,7 +31,7 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn doctor(arguments: &DoctorArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut checks = Vec::new();
-    let topics = [go::checks, store::checks, isolation::checks, network::checks];
+    let topics = [go::checks, store::checks, isolation::checks, engines::checks, network::checks];
     for topic in topics {
         ui.events().check()?;
         checks.extend(topic(context, ui.events()));

@@ -7,6 +7,7 @@ mod doctor;
 mod image;
 mod man;
 mod plan;
+mod reproduce;
 
 use clap::Subcommand;
 
@@ -22,6 +23,7 @@ pub(crate) use image::TerminalError;
 pub(crate) enum Command {
     Plan(plan::PlanArgs),
     Build(Box<build::BuildArgs>),
+    Reproduce(reproduce::ReproduceArgs),
     #[command(subcommand)]
     Image(image::ImageCommand),
     #[command(subcommand)]
@@ -36,6 +38,7 @@ pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Ex
     match command {
         Command::Plan(arguments) => plan::plan(&arguments, context, ui),
         Command::Build(arguments) => build::build(&arguments, context, ui),
+        Command::Reproduce(arguments) => reproduce::reproduce(&arguments, context, ui),
         Command::Image(command) => image::image(&command, context, ui),
         Command::Cache(command) => cache::cache(&command, context, ui),
         Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),

@@ -118,7 +118,7 @@ impl Report for PlanReport {
         for module in &self.project.modules {
             let _ = writeln!(
                 text,
-                "  {:14} {} in {}, {}",
+                "  {:15} {} in {}, {}",
                 "module",
                 visible(&module.path),
                 visible(&module.dir),
@@ -128,7 +128,7 @@ impl Report for PlanReport {
                 let outside = if replaced.outside { ", outside of the project" } else { "" };
                 let _ = writeln!(
                     text,
-                    "  {:14} {} by {}{outside}{}",
+                    "  {:15} {} by {}{outside}{}",
                     "replaced",
                     visible(&replaced.path),
                     visible(&replaced.dir),
@@ -138,7 +138,7 @@ impl Report for PlanReport {
             for private in &module.private {
                 let _ = writeln!(
                     text,
-                    "  {:14} {} {}{}",
+                    "  {:15} {} {}{}",
                     "private",
                     visible(&private.path),
                     visible(&private.version),
@@ -148,7 +148,7 @@ impl Report for PlanReport {
         }
         if let Some(vendor) = &self.project.vendor {
             let _ =
-                writeln!(text, "  {:14} {} in {}", "vendored", count(vendor.modules, "module"), vendor.dir);
+                writeln!(text, "  {:15} {} in {}", "vendored", count(vendor.modules, "module"), vendor.dir);
         }
         line(&mut text, &self.go);
         for service in &self.services {
@@ -169,7 +169,7 @@ impl Report for PlanReport {
 
 fn line(text: &mut String, decision: &Decision) {
     let place = place(decision.evidence.as_ref());
-    let _ = write!(text, "  {:14} {}", decision.what, visible(&decision.value));
+    let _ = write!(text, "  {:15} {}", decision.what, visible(&decision.value));
     if !decision.reason.is_empty() {
         let _ = write!(text, "  {DIM}{}{DIM:#}", visible(&decision.reason));
     }

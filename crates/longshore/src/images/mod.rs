@@ -3,15 +3,17 @@
 mod sink;
 mod source;
 
+use longshore_docker::EngineError;
 use longshore_image::archive::{ArchiveError, SaveError};
-use longshore_image::{CopyError, LayoutError};
+use longshore_image::{ContentError, CopyError, LayoutError};
 use longshore_oci::{Reference, ReferenceError};
+use longshore_registry::RegistryError;
 use longshore_store::{ResolveError, StoreError};
 
-use crate::context::ContextError;
+use crate::context::{ContextError, OfflineError};
 use crate::location::{ImageLocation, Place};
 
-pub(crate) use sink::write;
+pub(crate) use sink::{load, write};
 pub(crate) use source::{open, open_archive};
 
 /// An image cannot be read or written where it is said to be.
@@ -24,7 +26,15 @@ pub(crate) enum ImagesError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
     Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error(transparent)]
     NotInPlace(#[from] NotInPlace),
     #[error(transparent)]
@@ -35,14 +45,9 @@ pub(crate) enum ImagesError {
     Save(#[from] SaveError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A place that is read only, or not read at all.
-    #[error("cannot {action} {location}")]
-    Unsupported {
-        /// What cannot be done there.
-        action: &'static str,
-        /// The place.
-        location: ImageLocation,
-    },
+    /// An engine's archive without the image that was asked for.
+    #[error("the engine sent no image for {0}")]
+    Nothing(Reference),
 }
 
 impl ImagesError {
@@ -57,7 +62,10 @@ impl ImagesError {
             ImagesError::Resolve(error) => error.hint(),
             ImagesError::Save(error) => error.hint(),
             ImagesError::Store(error) => error.hint(),
-            ImagesError::Reference(_) | ImagesError::Unsupported { .. } => None,
+            ImagesError::Content(error) => error.hint(),
+            ImagesError::Engine(error) => error.hint(),
+            ImagesError::Registry(error) => error.hint(),
+            ImagesError::Reference(_) | ImagesError::Nothing(_) | ImagesError::Offline(_) => None,
         }
     }
 }

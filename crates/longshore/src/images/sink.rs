@@ -1,9 +1,11 @@
 //! Writing images.
 
+use longshore_docker::EngineKind;
 use longshore_events::Events;
 use longshore_image::archive::{SavedImage, save_archive};
 use longshore_image::{Image, Layout};
 use longshore_oci::{Platform, Reference};
+use longshore_registry::PushOptions;
 
 use super::ImagesError;
 use crate::context::Context;
@@ -37,8 +39,29 @@ pub(crate) fn write(
             let saved = SavedImage { image: image.clone(), names: archive_names(place, names)? };
             Ok(save_archive(&[saved], &Platform::host(), &place.path, events)?)
         }
-        other => Err(ImagesError::Unsupported { action: "write to", location: other.clone() }),
+        ImageLocation::Registry(reference) => {
+            let options = PushOptions { mount_from: names.to_vec(), ..PushOptions::default() };
+            context.registries()?.push(image, reference, &options, events)?;
+            Ok(())
+        }
+        ImageLocation::Engine(kind, reference) => {
+            let names = vec![reference.clone().with_default_tag()];
+            load(image, names, (*kind).into(), context, events)
+        }
     }
+}
+
+/// Loads an image into an engine under its names.
+pub(crate) fn load(
+    image: &Image,
+    names: Vec<Reference>,
+    kind: EngineKind,
+    context: &Context,
+    events: &Events,
+) -> Result<(), ImagesError> {
+    let saved = SavedImage { image: image.clone(), names };
+    context.engine(kind, events)?.load(&[saved], &Platform::host(), events)?;
+    Ok(())
 }
 
 fn archive_names(place: &Place, names: &[Reference]) -> Result<Vec<Reference>, ImagesError> {

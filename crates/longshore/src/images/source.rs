@@ -25,7 +25,16 @@ pub(crate) fn open(
             let entry = choose(place, archive.entries(), |entry: &ArchiveEntry| entry.names.clone())?;
             Ok(archive.image(entry, events)?)
         }
-        other => Err(ImagesError::Unsupported { action: "read", location: other.clone() }),
+        ImageLocation::Registry(reference) => Ok(context.registries()?.open(reference, events)?),
+        ImageLocation::Engine(kind, reference) => {
+            let name = reference.clone().with_default_tag().familiar();
+            let engine = context.engine((*kind).into(), events)?;
+            let archive = engine.export(&[&name], &context.temporary_folder(), events)?;
+            match archive.entries().first() {
+                Some(entry) => Ok(archive.image(entry, events)?),
+                None => Err(ImagesError::Nothing(reference.clone())),
+            }
+        }
     }
 }
 

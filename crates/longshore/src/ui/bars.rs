@@ -41,6 +41,7 @@ struct BarTask {
     done: u64,
     total: Option<u64>,
     bar: Option<ProgressBar>,
+    held: lines::Held,
 }
 
 impl Bars {
@@ -70,7 +71,10 @@ impl Bars {
     fn start(&self, task: TaskId, kind: TaskKind, label: String) {
         let started = Instant::now();
         let mut state = self.state();
-        state.tasks.insert(task, BarTask { kind, label, started, done: 0, total: None, bar: None });
+        state.tasks.insert(
+            task,
+            BarTask { kind, label, started, done: 0, total: None, bar: None, held: lines::Held::default() },
+        );
         if !state.ticks {
             let this = self.this.clone();
             let thread = std::thread::Builder::new().name("progress".to_owned());
@@ -166,9 +170,18 @@ impl Listener for Bars {
                     bar.finish_and_clear();
                     self.multi.remove(bar);
                 }
-                self.above(&lines::end(&task.label, outcome, task.started.elapsed(), &detail));
+                let end = lines::end(&task.label, outcome, task.started.elapsed(), &detail);
+                self.above(&(task.held.release(outcome) + &end));
             }
-            Event::Output { line, .. } => self.above(&lines::output(&line)),
+            Event::Output { task, line } => {
+                let shown = match self.state().tasks.get_mut(&task) {
+                    Some(task) => task.held.take(&line),
+                    None => Some(lines::output(&line)),
+                };
+                if let Some(shown) = shown {
+                    self.above(&shown);
+                }
+            }
             Event::Note { level, message } => self.above(&lines::note(level, &message)),
             _ => {}
         }

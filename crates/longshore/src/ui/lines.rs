@@ -31,6 +31,7 @@ struct PlainTask {
     label: String,
     started: Instant,
     said: Instant,
+    held: Held,
 }
 
 impl Plain {
@@ -44,7 +45,7 @@ impl Plain {
         match event {
             Event::Started { task, label, .. } => {
                 let line = visible(&label).into_owned();
-                tasks.insert(task, PlainTask { label, started: now, said: now });
+                tasks.insert(task, PlainTask { label, started: now, said: now, held: Held::default() });
                 Some(line)
             }
             Event::Progress { task, done, total } => {
@@ -54,9 +55,14 @@ impl Plain {
             }
             Event::Finished { task, outcome, detail } => {
                 let task = tasks.remove(&task)?;
-                Some(end(&task.label, outcome, now.duration_since(task.started), &detail))
+                let mut text = task.held.release(outcome);
+                text.push_str(&end(&task.label, outcome, now.duration_since(task.started), &detail));
+                Some(text)
             }
-            Event::Output { line, .. } => Some(output(&line)),
+            Event::Output { task, line } => match tasks.get_mut(&task) {
+                Some(task) => task.held.take(&line),
+                None => Some(output(&line)),
+            },
             Event::Note { level, message } => Some(note(level, &message)),
             _ => None,
         }
@@ -100,6 +106,36 @@ pub(super) fn end(label: &str, outcome: Outcome, elapsed: Duration, detail: &str
         line.push_str(&format!(" ({})", visible(detail)));
     }
     line
+}
+
+/// Lines of a child process that are shown when it ends well. When it fails, its error says the same again, and once is enough.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    lines: Vec<String>,
+}
+
+impl Held {
+    /// More are not kept.
+    const MOST: usize = 1000;
+
+    /// Keeps a line, or gives it back to be shown at once: what Go downloads is progress.
+    pub(super) fn take(&mut self, line: &str) -> Option<String> {
+        if line.starts_with("go: downloading ") {
+            return Some(output(line));
+        }
+        if self.lines.len() < Self::MOST {
+            self.lines.push(output(line));
+        }
+        None
+    }
+
+    /// The lines that are still to be shown, each with its end.
+    pub(super) fn release(self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Failed => String::new(),
+            _ => self.lines.into_iter().map(|line| line + "\n").collect(),
+        }
+    }
 }
 
 /// A line of a child process. What it meant for a terminal is not for this one.
@@ -201,12 +237,17 @@ mod tests {
             Event::Started { task: 1, kind: TaskKind::Download, label: label() },
             Event::Progress { task: 1, done: 5, total: Some(10) },
             Event::Output { task: 1, line: "\u{1b}[31mred\u{1b}[0m\r".into() },
+            Event::Output { task: 1, line: "go: downloading x v1".into() },
             Event::Finished { task: 1, outcome: Outcome::Cached, detail: "3 layers".into() },
             Event::Finished { task: 1, outcome: Outcome::Done, detail: String::new() },
             Event::Note { level: Level::Warning, message: "old Go".into() },
         ]);
-        let expected =
-            ["pull \\u{1b}alpine", "  red", "pull \\u{1b}alpine: cached (3 layers)", "warning: old Go"];
+        let expected = [
+            "pull \\u{1b}alpine",
+            "  go: downloading x v1",
+            "  red\npull \\u{1b}alpine: cached (3 layers)",
+            "warning: old Go",
+        ];
         assert_eq!(said, expected);
     }
 

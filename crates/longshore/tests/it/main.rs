@@ -1,6 +1,8 @@
 //! The real binary, as a user runs it: what it prints on each stream and what it ends with.
 
+mod build;
 mod cli;
+mod crash;
 mod image;
 mod run;
 mod schema;
@@ -11,5 +13,7 @@ fn main() -> std::process::ExitCode {
     let suite = Suite::new();
     let suite = cli::add(suite);
     let suite = image::add(suite);
+    let suite = build::add(suite);
+    let suite = crash::add(suite);
     suite.run()
 }

@@ -5,11 +5,13 @@ mod tags;
 
 use std::collections::BTreeSet;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use longshore_docker::EngineKind;
 use longshore_gobuild::{BuildEnvironment, BuildOutcome, BuildRequest, LockMode, ServiceFacts};
 use longshore_image::Image;
 use longshore_oci::Reference;
 use longshore_project::Facts;
+use longshore_registry::PushOptions;
 use longshore_store::Store;
 use longshore_toolchain::Toolchains;
 
@@ -41,6 +43,15 @@ pub(crate) struct BuildArgs {
     #[arg(long, short, value_name = "DESTINATION")]
     output: Vec<ImageLocation>,
 
+    /// Also send the image to the registries that its names name
+    #[arg(long, requires = "tag")]
+    push: bool,
+
+    /// Also load the image into Docker, or into Podman with --load=podman
+    #[arg(long, value_name = "ENGINE", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "docker")]
+    load: Option<LoadEngine>,
+
     /// Fail if anything is not as longshore.lock says
     #[arg(long)]
     locked: bool,
@@ -51,6 +62,14 @@ pub(crate) struct BuildArgs {
 
     #[command(flatten)]
     files: files::FileArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LoadEngine {
+    /// Docker
+    Docker,
+    /// Podman
+    Podman,
 }
 
 /// An image that was built, with its names.
@@ -89,14 +108,15 @@ pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Re
     Ok(Exit::Done)
 }
 
-struct Tools<'a> {
-    store: &'a Store,
-    toolchains: &'a Toolchains,
-    bases: Bases,
+/// What builds work with.
+pub(super) struct Tools<'a> {
+    pub(super) store: &'a Store,
+    pub(super) toolchains: &'a Toolchains,
+    pub(super) bases: Bases,
 }
 
 impl Tools<'_> {
-    fn environment(&self, context: &Context) -> BuildEnvironment<'_> {
+    pub(super) fn environment(&self, context: &Context) -> BuildEnvironment<'_> {
         BuildEnvironment {
             store: self.store,
             toolchains: self.toolchains,
@@ -181,6 +201,19 @@ fn deliver(
     let stored: Image = store.layout().image(&image.outcome.root);
     for destination in &arguments.output {
         images::write(&stored, &image.names, destination, context, ui.events())?;
+    }
+    if let Some(engine) = arguments.load {
+        let kind = match engine {
+            LoadEngine::Docker => EngineKind::Docker,
+            LoadEngine::Podman => EngineKind::Podman,
+        };
+        images::load(&stored, image.names.clone(), kind, context, ui.events())?;
+    }
+    if arguments.push {
+        let registries = context.registries()?;
+        for name in &image.names {
+            registries.push(&stored, name, &PushOptions::default(), ui.events())?;
+        }
     }
     Ok(())
 }

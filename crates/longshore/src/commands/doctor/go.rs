@@ -5,11 +5,45 @@ use std::path::PathBuf;
 use longshore_events::Events;
 use longshore_process::find_program;
 
+use super::network::without_credentials;
 use super::{Check, State};
 use crate::context::Context;
 
-pub(super) fn checks(context: &Context, _: &Events) -> Vec<Check> {
-    vec![compiler(context), git(context)]
+pub(super) fn checks(context: &Context, events: &Events) -> Vec<Check> {
+    let mut checks = installed(context, events);
+    checks.extend([compiler(context), git(context)]);
+    checks
+}
+
+/// Every Go that is installed, and what is done where none of them will do.
+fn installed(context: &Context, events: &Events) -> Vec<Check> {
+    let toolchains = match context.toolchains() {
+        Ok(toolchains) => toolchains,
+        Err(error) => {
+            return vec![check("go", State::Limited, error.to_string(), error.hint().unwrap_or_default())];
+        }
+    };
+    let found = toolchains.installed(events);
+    let mut checks: Vec<Check> = found
+        .iter()
+        .map(|go| {
+            let found = format!("{} in {}", go.name, go.goroot.display());
+            check("go", State::Good, found, format!("builds modules that ask for up to {}", go.name))
+        })
+        .collect();
+    let (state, what) =
+        if found.is_empty() { (State::Missing, "no Go is installed") } else { (State::Good, "newer Go") };
+    let meaning = if context.offline {
+        "--offline: what is not here cannot be fetched".to_owned()
+    } else {
+        let proxy = context.environment.variable("GOPROXY").map(|value| value.to_string_lossy().into_owned());
+        let proxy = proxy.unwrap_or_else(|| "Go's default proxy".to_owned());
+        let places: Vec<_> = proxy.split([',', '|']).map(without_credentials).collect();
+        let places = places.join(", else ");
+        format!("fetched as go.mod asks for it, through {places}, verified and kept in the store")
+    };
+    checks.push(check(if found.is_empty() { "go" } else { "other go" }, state, what.to_owned(), meaning));
+    checks
 }
 
 fn check(name: &'static str, state: State, found: String, meaning: impl Into<String>) -> Check {

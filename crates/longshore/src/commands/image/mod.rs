@@ -5,6 +5,8 @@ mod diff;
 mod history;
 mod load;
 mod ls;
+mod pull;
+mod push;
 mod rm;
 mod save;
 mod show;
@@ -24,6 +26,8 @@ pub(crate) enum ImageCommand {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     History(history::HistoryArgs),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Copy(copy::CopyArgs),
     Save(save::SaveArgs),
     Load(load::LoadArgs),
@@ -35,6 +39,8 @@ pub(crate) enum ImageCommand {
 pub(crate) fn image(command: &ImageCommand, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
         ImageCommand::Ls(arguments) => ls::ls(arguments, context, ui),
+        ImageCommand::Pull(arguments) => pull::pull(arguments, context, ui),
+        ImageCommand::Push(arguments) => push::push(arguments, context, ui),
         ImageCommand::Copy(arguments) => copy::copy(arguments, context, ui),
         ImageCommand::Save(arguments) => save::save(arguments, context, ui),
         ImageCommand::Load(arguments) => load::load(arguments, context, ui),
