@@ -43,7 +43,8 @@ fn random_layer(random: &mut Random, known: &mut Vec<PathBuf>) -> Vec<(Entry, Ve
     let mut kinds: BTreeMap<PathBuf, bool> = BTreeMap::new();
     let mut files: Vec<PathBuf> = Vec::new();
     for _ in 0..4 + random.below(8) {
-        let path = random.path();
+        let hide = !known.is_empty() && random.below(4) == 0;
+        let path = if hide { known[random.below(known.len())].clone() } else { random.path() };
         let folders: Vec<_> = path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
         let blocked = folders.iter().any(|folder| kinds.get(*folder) == Some(&false));
         if kinds.contains_key(&path) || blocked {
@@ -58,13 +59,7 @@ fn random_layer(random: &mut Random, known: &mut Vec<PathBuf>) -> Vec<(Entry, Ve
         let content = vec![b'0' + u8::try_from(random.below(10)).unwrap_or_default(); random.below(5)];
         let size = content.len() as u64;
         let entry = match choice {
-            0..=3 => Entry::file(&path, 0o644, size).owned_by(random.below(3) as u64, 7),
-            4 => Entry::symlink(&path, "nowhere"),
-            5 if !files.is_empty() => {
-                let target = files[random.below(files.len())].clone();
-                Entry { kind: EntryKind::Hardlink { target }, ..Entry::file(&path, 0o644, 0) }
-            }
-            6 | 7 if known.contains(&path) => {
+            _ if hide => {
                 let (folder, name) =
                     (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
                 entries.push((
@@ -73,6 +68,12 @@ fn random_layer(random: &mut Random, known: &mut Vec<PathBuf>) -> Vec<(Entry, Ve
                 ));
                 kinds.insert(path, false);
                 continue;
+            }
+            0..=3 => Entry::file(&path, 0o644, size).owned_by(random.below(3) as u64, 7),
+            4 => Entry::symlink(&path, "nowhere"),
+            5 | 6 if !files.is_empty() => {
+                let target = files[random.below(files.len())].clone();
+                Entry { kind: EntryKind::Hardlink { target }, ..Entry::file(&path, 0o644, 0) }
             }
             8 => {
                 entries.push((Entry::directory(&path, 0o711), Vec::new()));
@@ -114,6 +115,7 @@ fn unpacked(root: &Path, below: &Path, facts: &mut Facts) -> TestResult {
 }
 
 fn random_layers() -> TestResult {
+    let (mut whiteouts, mut opaque, mut hard_links, mut hidden) = (0, 0, 0, 0);
     for seed in 0..24 {
         let mut random = Random(seed);
         let folder = Folder::new()?;
@@ -123,6 +125,10 @@ fn random_layers() -> TestResult {
         for _ in 0..2 + random.below(4) {
             let mut builder = LayerBuilder::new(layout.blob_writer()?, Timestamps::Fixed(0));
             for (entry, content) in random_layer(&mut random, &mut known) {
+                let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                opaque += usize::from(name == ".wh..wh..opq");
+                whiteouts += usize::from(name.starts_with(".wh."));
+                hard_links += usize::from(matches!(entry.kind, EntryKind::Hardlink { .. }));
                 builder.append(&entry, &mut &content[..])?;
             }
             let (layer, file) = builder.finish(ImageFormat::Oci)?;
@@ -153,6 +159,12 @@ fn random_layers() -> TestResult {
             })
             .collect();
         assert_eq!(ours?, theirs, "seed {seed}");
+        hidden += usize::from(known.iter().any(|path| !theirs.contains_key(path)));
     }
+    // The numbers are the same on every machine; these say that the layers were worth comparing.
+    assert!(
+        whiteouts - opaque > 20 && opaque > 20 && hard_links > 20 && hidden > 12,
+        "{whiteouts} {opaque} {hard_links} {hidden}"
+    );
     Ok(())
 }
