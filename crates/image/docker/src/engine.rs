@@ -17,7 +17,7 @@ use longshore_oci::Platform;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::endpoint::{Address, Endpoint, EngineKind, EngineVariables};
+use crate::endpoint::{Address, Endpoint, EngineKind, EngineVariables, TlsFiles};
 use crate::error::{EngineError, EngineErrorKind};
 use crate::stream::{Body, listen_to_load};
 use crate::version::{ApiVersion, RANGE};
@@ -109,33 +109,30 @@ impl Engine {
     ///
     /// Errors: the address is none that a URL can hold.
     pub fn new(endpoint: Endpoint, settings: &HttpSettings) -> Result<Engine, EngineError> {
-        // An engine that is not there is told of at once: the next place is looked at, or the person starts it.
-        let mut settings = HttpSettings { attempts: 1, stall_timeout: PATIENCE, ..settings.clone() };
-        let (client, base) = match &endpoint.address {
-            Address::Unix(socket) => {
-                settings.proxies = longshore_http::ProxySettings::default();
-                (Client::unix(settings, socket), "http://localhost/".to_owned())
-            }
-            Address::Tcp(host, tls) => {
-                if let Some(files) = tls {
-                    let authorities = files.authority.iter().cloned().collect();
-                    settings
-                        .hosts
-                        .insert(host.clone(), HostTls { authorities, identity: files.identity.clone() });
-                    if files.unverified {
-                        settings.unverified_hosts.insert(host.clone());
-                    }
-                }
-                let scheme = if tls.is_some() { "https" } else { "http" };
-                (Client::new(settings), format!("{scheme}://{host}/"))
-            }
+        let address = match &endpoint.address {
+            Address::Unix(_) => "http://localhost/".to_owned(),
+            Address::Tcp(host, None) => format!("http://{host}/"),
+            Address::Tcp(host, Some(_)) => format!("https://{host}/"),
         };
-        let wrong = |_| EngineError {
+        let base = Url::parse(&address).map_err(|_| EngineError {
             action: "speak to",
             endpoint: endpoint.to_string(),
             kind: EngineErrorKind::Address(endpoint.address.to_string()),
+        })?;
+        // An engine that is not there is told of at once: the next place is looked at, or the person starts it.
+        let mut settings = HttpSettings { attempts: 1, stall_timeout: PATIENCE, ..settings.clone() };
+        let client = match &endpoint.address {
+            Address::Unix(socket) => {
+                settings.proxies = longshore_http::ProxySettings::default();
+                Client::unix(settings, socket)
+            }
+            Address::Tcp(_, tls) => {
+                if let Some(files) = tls {
+                    trust(&mut settings, &base, files);
+                }
+                Client::new(settings)
+            }
         };
-        let base = Url::parse(&base).map_err(wrong)?;
         Ok(Engine { endpoint, client, base, version: OnceLock::new() })
     }
 
@@ -297,6 +294,17 @@ impl Engine {
         let message = serde_json::from_str(&text).map_or(text, |refusal: Refusal| refusal.message);
         let message = message.trim().chars().filter(|c| !c.is_control()).collect();
         Err(EngineErrorKind::Status { status: status.as_u16(), message })
+    }
+}
+
+/// Adds an engine's files to the settings of its host, which has no port where that is the scheme's own.
+fn trust(settings: &mut HttpSettings, base: &Url, files: &TlsFiles) {
+    let name = base.host_str().unwrap_or_default();
+    let host = base.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    let authorities = files.authority.iter().cloned().collect();
+    settings.hosts.insert(host.clone(), HostTls { authorities, identity: files.identity.clone() });
+    if files.unverified {
+        settings.unverified_hosts.insert(host);
     }
 }
 
