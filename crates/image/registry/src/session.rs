@@ -141,18 +141,21 @@ impl Session {
         events: &Events,
         send: impl Fn(&Request) -> Result<Response, longshore_http::HttpError>,
     ) -> Outcome<Response> {
-        let mut again = false;
+        let mut refused: Option<Response> = None;
         loop {
             let shown = self.shown(access, events)?;
+            // Nothing to show after all: the first answer stands.
+            if let Some(response) = refused.take_if(|_| shown.header.is_none()) {
+                return Err(self.unauthorized(access, shown.source, block_on(said(response)), events));
+            }
             let response = send(&with(request.clone(), &shown))?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 return Ok(response);
             }
-            if again || !self.learn(&response, access, &shown) {
-                let said = block_on(said(response));
-                return Err(self.unauthorized(access, shown.source, said, events));
+            if refused.is_some() || !self.learn(&response, access, &shown) {
+                return Err(self.unauthorized(access, shown.source, block_on(said(response)), events));
             }
-            again = true;
+            refused = Some(response);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The registry client against Debian's docker-registry, skopeo, and servers that fail.
 
+mod auth;
+mod faults;
 mod images;
 mod real;
 
@@ -22,5 +24,19 @@ fn main() -> ExitCode {
         .test("tags_referrers_and_deletion", &[REGISTRY], real::tags_referrers_and_deletion)
         .test("a_mirror_comes_first_and_may_fail", &[REGISTRY], real::mirrors)
         .test("passwords_over_tls", &[REGISTRY, HTPASSWD, OPENSSL], real::passwords_over_tls);
-    suite.run()
+    let suite = suite
+        .test("tokens_are_asked_for_and_renewed", &[], auth::tokens)
+        .test("an_identity_token_is_exchanged", &[], auth::identity_tokens)
+        .test("credentials_go_to_no_token_server_without_tls", &[], auth::realm_without_tls)
+        .test("a_helper_is_asked", &[], auth::helpers)
+        .test("refusals_are_typed_and_say_what_to_do", &[], faults::refusals)
+        .test("digests_that_lie_are_found_out", &[], faults::lies)
+        .test("old_and_strange_manifests_are_refused", &[], faults::strange_manifests);
+    suite
+        .test("a_broken_download_goes_on", &[REGISTRY], faults::broken_download)
+        .test("a_broken_upload_goes_on_or_begins_anew", &[REGISTRY], faults::broken_upload)
+        .test("a_large_body_refused_goes_in_pieces", &[REGISTRY], faults::pieces)
+        .test("a_registry_that_hangs_is_left", &[], faults::hang)
+        .test("a_full_or_lying_registry_leaves_the_store_valid", &[REGISTRY], faults::store_stays_valid)
+        .run()
 }
