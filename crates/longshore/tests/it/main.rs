@@ -4,6 +4,7 @@ mod build;
 mod cli;
 mod crash;
 mod image;
+mod remote;
 mod run;
 mod schema;
 
@@ -15,5 +16,6 @@ fn main() -> std::process::ExitCode {
     let suite = image::add(suite);
     let suite = build::add(suite);
     let suite = crash::add(suite);
+    let suite = remote::add(suite);
     suite.run()
 }

@@ -31,18 +31,17 @@ fn installed(context: &Context, events: &Events) -> Vec<Check> {
             check("go", State::Good, found, format!("builds modules that ask for up to {}", go.name))
         })
         .collect();
-    let (state, what) =
-        if found.is_empty() { (State::Missing, "no Go is installed") } else { (State::Good, "newer Go") };
-    let meaning = if context.offline {
-        "--offline: what is not here cannot be fetched".to_owned()
-    } else {
-        let proxy = context.environment.variable("GOPROXY").map(|value| value.to_string_lossy().into_owned());
-        let proxy = proxy.unwrap_or_else(|| "Go's default proxy".to_owned());
-        let places: Vec<_> = proxy.split([',', '|']).map(without_credentials).collect();
-        let places = places.join(", else ");
-        format!("fetched as go.mod asks for it, through {places}, verified and kept in the store")
+    let proxy = context.environment.variable("GOPROXY").map(|value| value.to_string_lossy().into_owned());
+    let places: Vec<_> =
+        proxy.iter().flat_map(|list| list.split([',', '|'])).map(without_credentials).collect();
+    let places = if places.is_empty() { "Go's default proxy".to_owned() } else { places.join(", else ") };
+    let (state, what) = match (context.offline, found.is_empty()) {
+        (true, _) => (State::Limited, "cannot be fetched: the network is left alone (--offline)"),
+        (false, true) => (State::Missing, "no Go is installed: what go.mod asks for is fetched"),
+        (false, false) => (State::Good, "fetched when a go.mod asks for it"),
     };
-    checks.push(check(if found.is_empty() { "go" } else { "other go" }, state, what.to_owned(), meaning));
+    let meaning = format!("through {places}, verified and kept in the store");
+    checks.push(check("other go", state, what.to_owned(), meaning));
     checks
 }
 
