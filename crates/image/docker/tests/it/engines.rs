@@ -1,12 +1,15 @@
 //! Images into engines and out of them.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use longshore_docker::{Address, Endpoint, Engine, EngineKind};
+use longshore_docker::{
+    Address, Endpoint, Engine, EngineError, EngineErrorKind, EngineKind, EngineVariables,
+};
 use longshore_events::Events;
-use longshore_http::HttpSettings;
+use longshore_http::{HttpErrorKind, HttpSettings};
 use longshore_image::archive::{Archive, SavedImage, save_archive};
 use longshore_image::layer::{Entry, LayerBuilder, Timestamps};
 use longshore_image::mutate::Draft;
@@ -14,17 +17,17 @@ use longshore_image::validate::validate;
 use longshore_image::{Image, Layout, mutate};
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{History, Platform, StringMap};
-use longshore_testkit::{Dockerd, Folder, Requirement, Stop, Suite, TestResult, program};
+use longshore_testkit::{Authority, Dockerd, Folder, Requirement, Stop, Suite, TestResult, program};
 
 const DOCKER: &[Requirement] = &[Requirement::Containers];
+const OPENSSL: &[Requirement] = &[Requirement::Program("openssl")];
 const PODMAN: &[Requirement] = &[Requirement::Program("podman"), Requirement::Root];
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    suite.test("docker_loads_what_is_streamed_and_exports_it", DOCKER, docker).test(
-        "podman_loads_what_is_streamed_and_exports_it",
-        PODMAN,
-        podman,
-    )
+    suite
+        .test("docker_loads_what_is_streamed_and_exports_it", DOCKER, docker)
+        .test("podman_loads_what_is_streamed_and_exports_it", PODMAN, podman)
+        .test("an_engine_behind_tls_needs_the_authority_that_signed_it", OPENSSL, tls)
 }
 
 fn assembled(layout: &Layout, architecture: &str, format: ImageFormat) -> Result<mutate::Assembled, Stop> {
@@ -134,7 +137,7 @@ fn docker() -> TestResult {
     Ok(())
 }
 
-/// Ends Podman's service with the test.
+/// Ends a server with the test.
 struct Service(Child);
 
 impl Drop for Service {
@@ -171,4 +174,52 @@ fn podman() -> TestResult {
     let info = engine.info(&events)?;
     assert_eq!(info.kind, EngineKind::Podman);
     exercise(&engine, &folder)
+}
+
+/// What answers a ping is a file: no engine is needed to see which certificates are trusted.
+fn tls() -> TestResult {
+    let authority = Authority::create()?;
+    let folder = Folder::new()?;
+    folder.write(
+        "_ping",
+        "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK",
+    )?;
+    let mut child = Command::new(program("openssl")?)
+        .args(["s_server", "-accept", "127.0.0.1:0", "-HTTP", "-cert"])
+        .arg(authority.server_certificate())
+        .arg("-key")
+        .arg(authority.server_key())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let output = child.stdout.take().ok_or_else(|| Stop::failed("openssl has no output"))?;
+    let _service = Service(child);
+    let mut lines = BufReader::new(output).lines();
+    let address = loop {
+        let line = lines.next().ok_or_else(|| Stop::failed("openssl did not say where it listens"))??;
+        if let Some(address) = line.strip_prefix("ACCEPT ") {
+            break address.to_owned();
+        }
+    };
+    let certificates = folder.join("certificates");
+    std::fs::create_dir(&certificates)?;
+    let events = Events::silent();
+    let find = |folder: &Path, verified: bool| {
+        let variables = EngineVariables {
+            docker_host: Some(format!("tcp://{address}")),
+            docker_tls: Some(folder.to_owned()),
+            docker_tls_unverified: !verified,
+            ..EngineVariables::default()
+        };
+        Engine::find(EngineKind::Docker, &variables, &HttpSettings::default(), &events)
+    };
+    let Err(error) = find(&certificates, true) else { return Err(Stop::failed("it was trusted")) };
+    let is_tls = |error: &EngineError| matches!(&error.kind, EngineErrorKind::Http(error) if matches!(error.kind, HttpErrorKind::Tls { .. }));
+    assert!(is_tls(&error), "{error:?}");
+    find(&certificates, false)?;
+    std::fs::copy(authority.certificate(), certificates.join("ca.pem"))?;
+    find(&certificates, true)?;
+    Ok(())
 }
