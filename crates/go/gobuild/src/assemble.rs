@@ -101,7 +101,7 @@ impl Common<'_> {
         let resolved = self.resolved;
         let config = &mut image.config;
         config.user.clone_from(&resolved.user);
-        config.env = self.environment(std::mem::take(&mut config.env), parts);
+        config.env = self.environment(&config.env, parts);
         let program = format!("/{PROGRAM_FOLDER}/{}", self.name);
         config.entrypoint =
             Some([program].into_iter().chain(resolved.entrypoint_args.iter().cloned()).collect());
@@ -126,7 +126,7 @@ impl Common<'_> {
         Ok(image)
     }
 
-    fn environment(&self, inherited: Vec<String>, parts: &Parts<'_>) -> Vec<String> {
+    fn environment(&self, inherited: &[String], parts: &Parts<'_>) -> Vec<String> {
         let mut variables: Vec<(String, String)> = inherited
             .iter()
             .filter_map(|pair| pair.split_once('='))

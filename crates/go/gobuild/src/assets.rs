@@ -226,7 +226,8 @@ mod tests {
         }
         std::os::unix::fs::symlink("../web/a.css", root.join("cmd/kodata/link")).unwrap();
         let kodata = ["var/run/ko/link 444 3", "var/run/ko/x/y 444 3"];
-        let cases: &[(&[(&str, &str, Option<u32>)], &[&str])] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str, Option<u32>)], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
             (&[], &[]),
             (&[("web", "/srv", None)], &["srv/a.css 444 3", "srv/js/b.js 444 3", "srv/run.sh 555 3"]),
             (&[("./web/**", "/srv", None)], &["srv/a.css 444 3", "srv/js/b.js 444 3", "srv/run.sh 555 3"]),

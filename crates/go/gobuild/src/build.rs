@@ -1,12 +1,11 @@
 //! The whole way: recall, or compile, list, look, assemble, remember.
 
-use std::path::{Path, PathBuf};
 use std::thread;
 
-use longshore_config::{Lock, Presence, Vcs};
-use longshore_events::{Events, TaskKind};
+use longshore_config::{Lock, Vcs};
+use longshore_events::Events;
 use longshore_image::Sink;
-use longshore_image::layer::{FORMAT, Layer};
+use longshore_image::layer::FORMAT;
 use longshore_oci::{Descriptor, Digest};
 use longshore_store::Writer;
 use longshore_toolchain::{Source, Toolchain};
@@ -14,20 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::assemble::{Common, Parts};
 use crate::assets::Assets;
-use crate::base::{self, BaseFile, CERTIFICATES_VERSION, ForeignBase, Tree};
+use crate::base::{CERTIFICATES_VERSION, ForeignBase};
 use crate::compile::GoCall;
-use crate::elf::{Elf, ElfError};
 use crate::error::BuildError;
 use crate::flags::EnvironmentFlags;
 use crate::goenv::{CHANGING, GoSurroundings};
 use crate::inputs::{self, FIELDS, Modules, Package, Places};
-use crate::layers::Layers;
 use crate::memory::{Instant, Key, Memory, Recalled, Watch};
 use crate::outcome::{BuildOutcome, PlatformImage};
 use crate::pins::Pins;
+use crate::platform::Built;
 use crate::recipe::RECIPE_VERSION;
 use crate::request::{BuildEnvironment, BuildRequest};
-use crate::resolved::{PROGRAM_FOLDER, Resolved};
+use crate::resolved::Resolved;
 use crate::vcs::{Commit, Repository};
 
 /// Changes with everything about a build that the key's other parts do not tell.
@@ -70,14 +68,6 @@ pub(crate) struct Builder<'a> {
     pub(crate) pins: Pins,
 }
 
-/// What one platform's build gives.
-struct Built {
-    layers: Vec<(Layer, &'static str)>,
-    elf: Elf,
-    has_certificates: bool,
-    decisions: Vec<String>,
-}
-
 /// What all platforms share while they are built.
 pub(crate) struct Shared {
     pub(crate) toolchain: Toolchain,
@@ -85,6 +75,10 @@ pub(crate) struct Shared {
     pub(crate) assets: Assets,
     pub(crate) extra_ca: Vec<Vec<u8>>,
     pub(crate) temporary: tempfile::TempDir,
+    /// The base of each platform; none for the built-in base.
+    pub(crate) bases: Vec<ForeignBase>,
+    /// What the build is made of besides its source.
+    pub(crate) found: Lock,
 }
 
 impl<'a> Builder<'a> {
@@ -233,11 +227,12 @@ impl<'a> Builder<'a> {
         let package = self.request.module.join(&self.request.package);
         let assets = Assets::collect(&self.request.root, &self.resolved.include, &package, &mut watch)?;
         let extra_ca = self.extra_certificates(&mut watch)?;
-        let shared = Shared { toolchain, commit, assets, extra_ca, temporary: self.temporary()? };
+        let temporary = self.temporary()?;
+        let shared = Shared { toolchain, commit, assets, extra_ca, temporary, bases, found };
         let calls = self.calls(&shared)?;
         watch.work_begins();
-        let (built, is_dirty) = self.compile(&shared, &calls, &bases, repository.as_ref(), &mut watch)?;
-        self.finish(&shared, &bases, built, is_dirty, watch, &found)
+        let (built, is_dirty) = self.compile(&shared, &calls, repository.as_ref(), &mut watch)?;
+        self.finish(&shared, built, is_dirty, watch)
     }
 
     /// Compiles all platforms at once, and meanwhile finds out what they are made of.
@@ -245,7 +240,6 @@ impl<'a> Builder<'a> {
         &self,
         shared: &Shared,
         calls: &[GoCall],
-        bases: &[ForeignBase],
         repository: Option<&Repository>,
         watch: &mut Watch,
     ) -> Result<(Vec<Built>, bool), BuildError> {
@@ -253,9 +247,7 @@ impl<'a> Builder<'a> {
             let compiled: Vec<_> = calls
                 .iter()
                 .enumerate()
-                .map(|(index, call)| {
-                    scope.spawn(move || self.compile_one(shared, call, index, bases.get(index)))
-                })
+                .map(|(index, call)| scope.spawn(move || self.compile_one(shared, call, index)))
                 .collect();
             let looked = self.look(shared, calls, repository, watch);
             let mut built = Vec::new();
@@ -300,113 +292,14 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn compile_one(
-        &self,
-        shared: &Shared,
-        call: &GoCall,
-        index: usize,
-        base: Option<&ForeignBase>,
-    ) -> Result<Built, BuildError> {
-        let program = shared.temporary.path().join(format!("program-{index}"));
-        call.build(&program, self.events)?;
-        let elf = Elf::read(&program)?;
-        elf.check(&call.platform, self.resolved.mode)?;
-        check_base(&elf, base)?;
-        let task = self.events.task(TaskKind::Work, format!("write the layers for {}", call.platform));
-        let built = self.layers(shared, &program, elf, base)?;
-        // The temporary folder may be in memory; the program is in the layer now.
-        let _ = std::fs::remove_file(&program);
-        task.done(String::new());
-        Ok(built)
-    }
-
-    /// The layers above a foreign base, or all of them: system, time zones, files, program – what changes most comes last.
-    fn layers(
-        &self,
-        shared: &Shared,
-        program: &Path,
-        elf: Elf,
-        base: Option<&ForeignBase>,
-    ) -> Result<Built, BuildError> {
-        let layers = Layers {
-            writer: &self.writer,
-            memory: &self.memory,
-            format: self.resolved.format,
-            time: self.request.source_date_epoch.unwrap_or(0),
-            events: self.events,
-        };
-        let mut decisions = Vec::new();
-        let mut written = Vec::new();
-        let certificates = self.needs_certificates(&elf, base, &mut decisions);
-        let zones = self.needs_zones(&elf, base, &mut decisions);
-        let empty = Tree::default();
-        let tree = base.map_or(&empty, |base| &base.tree);
-        let mut system = if base.is_none() { base::system_files() } else { Vec::new() };
-        if certificates {
-            system.extend(certificate_files(base, &shared.extra_ca));
-            system.sort_by(|one, other| one.path().cmp(other.path()));
-        }
-        if !system.is_empty() {
-            written.push((layers.of_base(&system, tree)?, "system files"));
-        }
-        let own_tree =
-            Tree::of_folders(system.iter().filter(|_| base.is_none()).filter_map(|file| match file {
-                BaseFile::Folder(path, ..) => Some(path.as_path()),
-                BaseFile::File(..) => None,
-            }));
-        let tree = if base.is_some() { tree } else { &own_tree };
-        if zones {
-            let files = base::zone_files(&shared.toolchain.zoneinfo())?;
-            written.push((layers.of_base(&files, tree)?, "time zones"));
-        }
-        if !shared.assets.files.is_empty() {
-            written.push((layers.of_assets(&shared.assets, tree)?, "included files"));
-        }
-        let place = PathBuf::from(PROGRAM_FOLDER).join(&self.request.name);
-        written.push((layers.of_program(program, elf.size, &place, tree)?, "program"));
-        Ok(Built { layers: written, elf, has_certificates: certificates, decisions })
-    }
-
-    fn needs_certificates(&self, elf: &Elf, base: Option<&ForeignBase>, decisions: &mut Vec<String>) -> bool {
-        let extra = !self.resolved.extra_ca.is_empty();
-        let (needed, why) = match (self.resolved.certificates, base) {
-            (Presence::Off, _) => (false, "the settings say so"),
-            (Presence::On, _) => (true, "the settings say so"),
-            (Presence::Auto, _) if extra => (true, "`extra-ca` names some"),
-            (Presence::Auto, Some(_)) => (false, "they are the base's to bring"),
-            (Presence::Auto, None) if elf.links_x509 => (true, "the program links crypto/x509"),
-            (Presence::Auto, None) => (false, "the program does not link crypto/x509"),
-        };
-        decisions.push(decision("CA certificates", needed, why));
-        needed
-    }
-
-    fn needs_zones(&self, elf: &Elf, base: Option<&ForeignBase>, decisions: &mut Vec<String>) -> bool {
-        let (needed, why) = match (self.resolved.timezones, base) {
-            (Presence::Off, _) => (false, "the settings say so"),
-            (Presence::On, _) => (true, "the settings say so"),
-            (Presence::Auto, Some(_)) => (false, "they are the base's to bring"),
-            (Presence::Auto, None) if elf.embeds_tzdata => {
-                (false, "the program holds them itself (time/tzdata)")
-            }
-            (Presence::Auto, None) if self.resolved.env.contains_key("TZ") => (true, "`env` sets TZ"),
-            (Presence::Auto, None) if elf.loads_locations => (true, "the program calls time.LoadLocation"),
-            (Presence::Auto, None) => (false, "the program does not call time.LoadLocation"),
-        };
-        decisions.push(decision("time zones", needed, why));
-        needed
-    }
-
     fn finish(
         &self,
         shared: &Shared,
-        bases: &[ForeignBase],
         built: Vec<Built>,
         is_dirty: bool,
         watch: Watch,
-        found: &Lock,
     ) -> Result<BuildOutcome, BuildError> {
-        let recipe = self.recipe(shared, bases.first());
+        let recipe = self.recipe(shared, shared.bases.first());
         let common = Common {
             resolved: &self.resolved,
             name: &self.request.name,
@@ -421,11 +314,11 @@ impl<'a> Builder<'a> {
         for (index, (platform, built)) in self.resolved.platforms.iter().zip(built).enumerate() {
             let parts = Parts {
                 platform,
-                base: bases.get(index),
+                base: shared.bases.get(index),
                 layers: &built.layers,
                 has_certificates: built.has_certificates,
             };
-            self.take_base(bases.get(index))?;
+            self.take_base(shared.bases.get(index))?;
             let (manifest, size) = common.image(&parts, &self.writer)?;
             images.push(PlatformImage {
                 manifest,
@@ -443,64 +336,32 @@ impl<'a> Builder<'a> {
             }
         };
         self.events.check()?;
-        let reason = self.remember(&root, &images, watch, found, &shared.toolchain);
+        let reason = self.remember(shared, &root, &images, watch);
         let resolved_something =
-            !bases.is_empty() || matches!(shared.toolchain.source, Source::Fetched { .. });
-        self.pins.save(found, resolved_something)?;
-        Ok(BuildOutcome { root, images, cached: false, pins: found.clone(), reason })
+            !shared.bases.is_empty() || matches!(shared.toolchain.source, Source::Fetched { .. });
+        self.pins.save(&shared.found, resolved_something)?;
+        Ok(BuildOutcome { root, images, cached: false, pins: shared.found.clone(), reason })
     }
 
     /// Keeps the build for the next time; says why where it cannot.
     fn remember(
         &self,
+        shared: &Shared,
         root: &Descriptor,
         images: &[PlatformImage],
         watch: Watch,
-        found: &Lock,
-        toolchain: &Toolchain,
     ) -> Option<String> {
         let image = self.environment.store.layout().image(root);
         let blobs = image.blobs().ok()?;
         let remembered =
-            Remembered { root: root.clone(), images: images.to_vec(), blobs, pins: found.to_text() };
+            Remembered { root: root.clone(), images: images.to_vec(), blobs, pins: shared.found.to_text() };
         let value = serde_json::to_vec(&remembered).ok()?;
         let record = match watch.into_record(value) {
             Ok(record) => record,
             Err(why) => return Some(format!("the next build cannot be answered from memory: {why}")),
         };
-        let base = found.bases.values().next().map(|pin| &pin.digest);
-        let key = self.key(toolchain, base);
+        let base = shared.found.bases.values().next().map(|pin| &pin.digest);
+        let key = self.key(&shared.toolchain, base);
         self.memory.remember(&key, &record).err().map(|error| error.to_string())
     }
-}
-
-fn decision(what: &str, goes_in: bool, why: &str) -> String {
-    let verb = if goes_in { "in" } else { "left out" };
-    format!("{what}: {verb}, {why}")
-}
-
-fn check_base(elf: &Elf, base: Option<&ForeignBase>) -> Result<(), ElfError> {
-    let name =
-        || base.map_or_else(|| "the built-in base".to_owned(), |base| format!("the base {}", base.reference));
-    if let Some(loader) = &elf.interpreter
-        && !base.is_some_and(|base| base.tree.has_file(Path::new(loader)))
-    {
-        return Err(ElfError::NoLoader { loader: loader.clone(), base: name() });
-    }
-    for library in &elf.needed {
-        if !base.is_some_and(|base| base.tree.has_library(library)) {
-            return Err(ElfError::NoLibrary { library: library.clone(), base: name() });
-        }
-    }
-    Ok(())
-}
-
-/// Go reads every file in /etc/ssl/certs, so on a foreign base a company's certificates stand beside the base's own.
-fn certificate_files(base: Option<&ForeignBase>, extra: &[Vec<u8>]) -> Vec<BaseFile> {
-    let folders = ["etc/ssl", "etc/ssl/certs"].map(|path| BaseFile::Folder(PathBuf::from(path), 0o755, 0));
-    let (path, content) = match base {
-        Some(_) if !extra.is_empty() => ("etc/ssl/certs/longshore-extra-ca.crt", extra.concat()),
-        _ => (base::BUNDLE_PATH, base::bundle(extra)),
-    };
-    folders.into_iter().chain([BaseFile::File(PathBuf::from(path), content)]).collect()
 }

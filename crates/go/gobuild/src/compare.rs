@@ -50,7 +50,7 @@ struct Mismatch {
 }
 
 impl Mismatch {
-    fn of(field: &str, original: impl ToString, rebuilt: impl ToString) -> Mismatch {
+    fn of(field: &str, original: &dyn ToString, rebuilt: &dyn ToString) -> Mismatch {
         let values = (original.to_string(), rebuilt.to_string());
         Mismatch { path: None, field: field.to_owned(), offset: None, values }
     }
@@ -89,7 +89,7 @@ pub(crate) fn first_difference(
         return Ok(Some(mismatch.at(&platform, part)));
     }
     if one.layers.len() != other.layers.len() {
-        let mismatch = Mismatch::of("number of layers", one.layers.len(), other.layers.len());
+        let mismatch = Mismatch::of("number of layers", &one.layers.len(), &other.layers.len());
         return Ok(Some(mismatch.at(&platform, "manifest")));
     }
     let config =
@@ -111,17 +111,17 @@ fn compare_tars(original: impl Read, rebuilt: impl Read) -> io::Result<Option<Mi
         let (mut one, mut other) = match (left.next().transpose()?, right.next().transpose()?) {
             (None, None) => return Ok(None),
             (Some(one), Some(other)) => (one, other),
-            (Some(one), None) => return Ok(Some(Mismatch::of("file", name(&one), "nothing"))),
-            (None, Some(other)) => return Ok(Some(Mismatch::of("file", "nothing", name(&other)))),
+            (Some(one), None) => return Ok(Some(Mismatch::of("file", &name(&one), &"nothing"))),
+            (None, Some(other)) => return Ok(Some(Mismatch::of("file", &"nothing", &name(&other)))),
         };
         let (path, other_path) = (name(&one), name(&other));
         if path != other_path {
-            return Ok(Some(Mismatch::of("file", path, other_path)));
+            return Ok(Some(Mismatch::of("file", &path, &other_path)));
         }
         let headers = header_fields(&one)?.into_iter().zip(header_fields(&other)?);
         let field = headers.into_iter().find(|(one, other)| one != other);
         let mismatch = match field {
-            Some(((field, one), (_, other))) => Some(Mismatch::of(field, one, other)),
+            Some(((field, one), (_, other))) => Some(Mismatch::of(field, &one, &other)),
             None => compare_bytes(&mut one, &mut other)?,
         };
         if let Some(mismatch) = mismatch {
@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn the_first_difference_of_two_tars_is_named() {
         let original = tar_of(&[("a", 0o644, b"same"), ("b", 0o555, b"0123456789")]);
-        let cases: [(&[(&str, u32, &[u8])], Option<&str>); 6] = [
+        type Case<'a> = (&'a [(&'a str, u32, &'a [u8])], Option<&'a str>);
+        let cases: [Case<'_>; 6] = [
             (&[("a", 0o644, b"same"), ("b", 0o555, b"0123456789")], None),
             (
                 &[("a", 0o644, b"same"), ("b", 0o555, b"01234x6789")],

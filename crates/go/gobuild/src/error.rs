@@ -35,7 +35,7 @@ pub enum BuildError {
     Drift(Vec<Drift>),
     /// There is no toolchain.
     #[error(transparent)]
-    Toolchain(#[from] ToolchainError),
+    Toolchain(Box<ToolchainError>),
     /// A go.mod or go.work cannot be read.
     #[error("cannot read {}", file.display())]
     Module {
@@ -297,6 +297,12 @@ impl SettingsError {
             _ => return None,
         };
         Some(hint)
+    }
+}
+
+impl From<ToolchainError> for BuildError {
+    fn from(error: ToolchainError) -> Self {
+        BuildError::Toolchain(Box::new(error))
     }
 }
 

@@ -26,6 +26,7 @@ mod layers;
 mod memory;
 mod outcome;
 mod pins;
+mod platform;
 mod prepare;
 mod recipe;
 mod reproduce;

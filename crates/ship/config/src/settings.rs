@@ -178,8 +178,8 @@ impl Settings {
             "goarm" => self.goarm = Some(words(node, &["5", "6", "7"])?),
             "goarm64" => self.goarm64 = Some(node.non_empty()?),
             "vcs" => {
-                self.vcs =
-                    Some(node.word(&[("commit", Vcs::Commit), ("full", Vcs::Full), ("off", Vcs::Off)])?)
+                let known = [("commit", Vcs::Commit), ("full", Vcs::Full), ("off", Vcs::Off)];
+                self.vcs = Some(node.word(&known)?);
             }
             "version" => self.version = Some(node.non_empty()?),
             _ => return Ok(false),

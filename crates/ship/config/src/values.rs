@@ -33,10 +33,10 @@ pub enum BuildMode {
 pub enum Vcs {
     /// Nothing.
     Off,
-    /// What depends on the commit alone: its revision, its time and a version tag on it.
+    /// What depends on the commit alone: its revision and its time.
     #[default]
     Commit,
-    /// The commit, and whether files differ from it.
+    /// The commit, and the version that a tag on it names, which a clone may lack.
     Full,
 }
 

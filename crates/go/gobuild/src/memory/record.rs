@@ -36,7 +36,7 @@ pub(crate) enum Seen {
     Folder { stat: Stat, filter: Filter, hash: [u8; 32] },
     /// Something else than was looked for: a folder in place of a file, a device.
     Other { stat: Stat },
-    /// Something of a type (the upper bits of its mode), whatever its content.
+    /// Something of a type, link or not, whatever its content: see [`Stat::kind_of`].
     Present { kind: u32 },
 }
 
@@ -61,7 +61,7 @@ impl Seen {
     pub(crate) fn is_still_at(&self, path: &std::path::Path) -> bool {
         match (self, Stat::of(path)) {
             (Seen::Absent, Err(error)) => is_absence(&error),
-            (Seen::Present { kind }, Ok(now)) => now.mode & 0o170_000 == *kind,
+            (Seen::Present { kind }, Ok(_)) => Stat::kind_of(path) == Some(*kind),
             (
                 Seen::File { stat, .. }
                 | Seen::Exactly { stat }
@@ -120,7 +120,7 @@ impl Entry {
                 }
             }
             Seen::Present { kind } => {
-                if stat.mode & 0o170_000 == *kind {
+                if Stat::kind_of(&self.path) == Some(*kind) {
                     Check::Same
                 } else {
                     Check::Changed("changed its type")

@@ -24,6 +24,13 @@ impl Stat {
         Ok(Stat::from_metadata(&std::fs::metadata(path)?))
     }
 
+    /// The type of what is at `path`, and the type of what a link there leads to: `None` if nothing is.
+    pub(crate) fn kind_of(path: &Path) -> Option<u32> {
+        let own = std::fs::symlink_metadata(path).ok()?.mode() & 0o170_000;
+        let target = std::fs::metadata(path).ok()?.mode() & 0o170_000;
+        Some(own | target << 12)
+    }
+
     pub(crate) fn from_metadata(metadata: &std::fs::Metadata) -> Stat {
         let nanoseconds =
             |seconds: i64, part: i64| seconds.saturating_mul(1_000_000_000).saturating_add(part);

@@ -67,7 +67,10 @@ impl Watch {
 
     /// Whether a path exists at all, and as what.
     pub(crate) fn presence(&mut self, path: &Path) {
-        self.look(path, b"presence".to_vec(), |_, stat| Ok(Seen::Present { kind: stat.mode & 0o170_000 }));
+        self.look(path, b"presence".to_vec(), |path, _| {
+            let kind = Stat::kind_of(path).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Seen::Present { kind })
+        });
     }
 
     /// Says that something was read that cannot be watched: there will be no record.
