@@ -9,12 +9,14 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::Stream;
 use longshore_events::Events;
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::error::{HttpError, HttpErrorKind, kind_of};
+use crate::names::Names;
+use crate::redirect;
 use crate::request::{Body, Request};
 use crate::response::Response;
 use crate::retry::{backoff, is_transient, retry_after};
@@ -24,8 +26,6 @@ use crate::tls;
 
 /// Attempts to connect: a wrong name or a server that does not run should be told soon.
 const CONNECT_ATTEMPTS: u32 = 3;
-/// Redirects in a row that are followed.
-const MAX_REDIRECTS: usize = 10;
 /// Bytes that are read from a body at once.
 const PIECE: usize = 256 * 1024;
 
@@ -39,7 +39,7 @@ pub struct Client {
 struct Inner {
     settings: HttpSettings,
     socket: Option<PathBuf>,
-    /// One client for each host, since trust and identity are a host's own.
+    /// One client for each scheme and host, since trust and identity are a host's own.
     clients: Mutex<HashMap<String, reqwest::Client>>,
 }
 
@@ -61,8 +61,8 @@ impl Client {
         &self.inner.settings
     }
 
-    /// Sends a request, and again where that may help: after a refused or broken connection, and after the answers 408, 429,
-    /// 500, 502, 503 and 504, as long as the request is repeatable. Waits in between as `Retry-After` says, or longer each time.
+    /// Sends a request, and again where that may help: after a refused or broken connection, and after the answers 408, 429 and
+    /// 5xx but for 501 and 505, as long as the request is repeatable. Waits in between as `Retry-After` says, or longer each time.
     ///
     /// The last answer is returned whatever its status. Errors: there is none, or the work was cancelled.
     pub async fn send(&self, request: &Request, events: &Events) -> Result<Response, HttpError> {
@@ -113,8 +113,7 @@ impl Client {
         request: &Request,
         events: &Events,
     ) -> Result<(), HttpError> {
-        let forever = Duration::MAX;
-        within(forever, "", events, tokio::time::sleep(wait))
+        within(Duration::MAX, "", events, tokio::time::sleep(wait))
             .await
             .map_err(|kind| HttpError::new(&request.method, &request.url, kind))
     }
@@ -126,11 +125,24 @@ impl Client {
             .map_err(|kind| HttpError::new(&request.method, &request.url, kind))
     }
 
+    /// Sends a request and follows where its answer leads.
     async fn exchange(&self, request: &Request, events: &Events) -> Result<Response, HttpErrorKind> {
+        let mut request = std::borrow::Cow::Borrowed(request);
+        for _ in 0..=redirect::MOST {
+            let response = self.exchange_once(&request, events).await?;
+            match redirect::next(&request, &response.inner)? {
+                Some(following) => request = std::borrow::Cow::Owned(following),
+                None => return Ok(response),
+            }
+        }
+        Err(HttpErrorKind::Redirect(format!("there are more than {} in a row", redirect::MOST)))
+    }
+
+    async fn exchange_once(&self, request: &Request, events: &Events) -> Result<Response, HttpErrorKind> {
         events.check()?;
         let host = host_of(&request.url);
-        let client = self.client_for(&host)?;
-        let pulse = Pulse::new();
+        let client = self.client_for(&request.url, &host)?;
+        let pulse = Pulse::new(self.inner.settings.stall_timeout);
         let mut builder =
             client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
         let mut local_error = None;
@@ -141,13 +153,13 @@ impl Client {
             Body::Empty => {}
             Body::Bytes(bytes) => builder = builder.body(bytes.clone()),
             Body::Reader { size, open } => {
-                let (body, errors) = stream(open().map_err(HttpErrorKind::Local)?, &pulse);
+                let patience = self.inner.settings.answer_timeout;
+                let (body, errors) = stream(open().map_err(HttpErrorKind::Local)?, &pulse, patience);
                 local_error = Some(errors);
                 builder = builder.header(reqwest::header::CONTENT_LENGTH, *size).body(body);
             }
         }
-        let stall = self.inner.settings.stall_timeout;
-        let outcome = watched(stall, &host, events, &pulse, builder.send()).await?;
+        let outcome = watched(&host, events, &pulse, builder.send()).await?;
         // What went wrong with reading the body is the cause of what the connection then said.
         if outcome.is_err()
             && let Some(error) =
@@ -156,51 +168,39 @@ impl Client {
             return Err(HttpErrorKind::Local(error));
         }
         let inner = outcome.map_err(|error| kind_of(error, host))?;
+        let stall = self.inner.settings.stall_timeout;
         Ok(Response { inner, method: request.method.clone(), stall, events: events.clone() })
     }
 
-    fn client_for(&self, host: &str) -> Result<reqwest::Client, HttpErrorKind> {
+    fn client_for(&self, url: &Url, host: &str) -> Result<reqwest::Client, HttpErrorKind> {
+        let key = format!("{}://{host}", url.scheme());
         let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(host) {
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self.build(host)?;
-        clients.insert(host.to_owned(), client.clone());
+        let client = self.build(url.scheme() == "https", host)?;
+        clients.insert(key, client.clone());
         Ok(client)
     }
 
-    fn build(&self, host: &str) -> Result<reqwest::Client, HttpErrorKind> {
+    fn build(&self, secure: bool, host: &str) -> Result<reqwest::Client, HttpErrorKind> {
         let settings = &self.inner.settings;
         let proxies = settings.proxies.clone();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("longshore/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(60))
-            .redirect(Policy::custom(follow))
+            .redirect(Policy::none())
+            .dns_resolver(Names::shared())
             .no_proxy()
             .proxy(reqwest::Proxy::custom(move |url| proxies.choose(url).cloned()));
         let builder = match &self.inner.socket {
             Some(socket) => builder.unix_socket(socket.as_path()),
             None => builder,
         };
-        tls::configure(builder, settings, host)?
-            .build()
-            .map_err(|error| HttpErrorKind::Request(Box::new(error.without_url())))
+        let builder = if secure { tls::configure(builder, settings, host)? } else { tls::none(builder) };
+        builder.build().map_err(|error| HttpErrorKind::Request(Box::new(error.without_url())))
     }
-}
-
-/// Follows a redirect unless it leads from https to http. The library drops `Authorization` when the host changes.
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let downgrade = attempt.previous().last().is_some_and(|url| url.scheme() == "https")
-        && attempt.url().scheme() != "https";
-    if downgrade {
-        let message = format!("it leads from https to {}", crate::redacted(attempt.url()));
-        return attempt.error(message);
-    }
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("there are more than {MAX_REDIRECTS} in a row"));
-    }
-    attempt.follow()
 }
 
 /// HOST, or HOST:PORT where the port is not the scheme's own.
@@ -215,7 +215,11 @@ pub(crate) fn host_of(url: &Url) -> String {
 type LocalError = Arc<Mutex<Option<io::Error>>>;
 
 /// A body that a thread reads ahead by a few pieces. What fails while reading is left in the second value.
-fn stream(mut reader: Box<dyn Read + Send>, pulse: &Pulse) -> (reqwest::Body, LocalError) {
+fn stream(
+    mut reader: Box<dyn Read + Send>,
+    pulse: &Pulse,
+    patience: Duration,
+) -> (reqwest::Body, LocalError) {
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
     let failure = LocalError::default();
     let (thread_failure, pulse) = (Arc::clone(&failure), pulse.clone());
@@ -223,7 +227,11 @@ fn stream(mut reader: Box<dyn Read + Send>, pulse: &Pulse) -> (reqwest::Body, Lo
         loop {
             let mut piece = vec![0; PIECE];
             let item = match reader.read(&mut piece) {
-                Ok(0) => return,
+                Ok(0) => {
+                    // A registry may take long to store what it has received.
+                    pulse.be_patient(patience);
+                    return;
+                }
                 Ok(count) => {
                     piece.truncate(count);
                     Ok(Bytes::from(piece))

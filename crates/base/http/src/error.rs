@@ -91,6 +91,9 @@ pub enum HttpErrorKind {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The system's trust store cannot be read.
+    #[error("the system's trust store cannot be read: {0}")]
+    TrustStore(String),
     /// The client could not be set up, or the request not be formed.
     #[error("the request cannot be made")]
     Request(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -8,15 +8,12 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// Whether an answer says that the same request may succeed later.
 pub(crate) fn is_transient(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::INTERNAL_SERVER_ERROR
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    )
+    match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+        // These say that it will never work.
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        other => other.is_server_error(),
+    }
 }
 
 /// How long a server asks to wait: seconds or a date (RFC 9110, 10.2.3). A date that is past means now.

@@ -33,6 +33,8 @@ pub struct HttpSettings {
     pub connect_timeout: Duration,
     /// Longest time in which no byte moves.
     pub stall_timeout: Duration,
+    /// Longest wait for the answer once a large body was sent: a registry may take long to store it.
+    pub answer_timeout: Duration,
     /// How often a request is tried, the first time included. At least once.
     pub attempts: u32,
     /// Mean of the first wait between two attempts; each further one is twice as long.
@@ -51,6 +53,7 @@ impl Default for HttpSettings {
             unverified_hosts: BTreeSet::new(),
             connect_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(600),
             attempts: 5,
             backoff: Duration::from_millis(400),
             retry_after_limit: Duration::from_secs(120),

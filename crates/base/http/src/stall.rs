@@ -12,32 +12,49 @@ use crate::error::HttpErrorKind;
 /// How often a wait looks whether the work was cancelled.
 const TICK: Duration = Duration::from_millis(50);
 
-/// When bytes last moved; shared between who moves them and who watches.
+/// When bytes last moved, and how long they may rest; shared between who moves them and who watches.
 #[derive(Debug, Clone)]
 pub(crate) struct Pulse {
     start: Instant,
     last: Arc<AtomicU64>,
+    limit: Arc<AtomicU64>,
 }
 
 impl Pulse {
-    pub(crate) fn new() -> Self {
-        Pulse { start: Instant::now(), last: Arc::default() }
+    /// Bytes that may rest for `limit`.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Pulse {
+            start: Instant::now(),
+            last: Arc::default(),
+            limit: Arc::new(AtomicU64::new(milliseconds(limit))),
+        }
     }
 
     /// Says that bytes moved.
     pub(crate) fn beat(&self) {
-        let milliseconds = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(milliseconds, Ordering::Relaxed);
+        self.last.store(milliseconds(self.start.elapsed()), Ordering::Relaxed);
     }
 
-    fn silence(&self) -> Duration {
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    /// Says that from now on a longer rest is to be expected.
+    pub(crate) fn be_patient(&self, limit: Duration) {
+        self.beat();
+        self.limit.fetch_max(milliseconds(limit), Ordering::Relaxed);
+    }
+
+    /// The limit, if bytes rested for longer.
+    fn exceeded(&self) -> Option<Duration> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let rest = milliseconds(self.start.elapsed()).saturating_sub(self.last.load(Ordering::Relaxed));
+        (rest >= limit).then(|| Duration::from_millis(limit))
     }
 }
 
-/// Waits for `work`, at most `limit` without a beat of `pulse`, and not after the work was cancelled.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits for `work` as long as `pulse` allows, and not after the work was cancelled.
 pub(crate) async fn watched<F: Future>(
-    limit: Duration,
     host: &str,
     events: &Events,
     pulse: &Pulse,
@@ -50,8 +67,8 @@ pub(crate) async fn watched<F: Future>(
             output = &mut work => return Ok(output),
             () = tokio::time::sleep(TICK) => {
                 events.check()?;
-                if pulse.silence() >= limit {
-                    return Err(HttpErrorKind::Stalled { host: host.to_owned(), after: limit });
+                if let Some(after) = pulse.exceeded() {
+                    return Err(HttpErrorKind::Stalled { host: host.to_owned(), after });
                 }
             }
         }
@@ -65,5 +82,5 @@ pub(crate) async fn within<F: Future>(
     events: &Events,
     work: F,
 ) -> Result<F::Output, HttpErrorKind> {
-    watched(limit, host, events, &Pulse::new(), work).await
+    watched(host, events, &Pulse::new(limit), work).await
 }

@@ -20,7 +20,7 @@ pub(crate) fn configure(
 ) -> Result<ClientBuilder, HttpErrorKind> {
     install_provider();
     let own = host_tls(settings, host)?;
-    let mut certificates = system_certificates().to_vec();
+    let mut certificates = system_certificates()?.to_vec();
     for path in settings.authorities.iter().chain(&own.authorities) {
         certificates.extend(read_bundle(path)?);
     }
@@ -34,6 +34,12 @@ pub(crate) fn configure(
     Ok(builder)
 }
 
+/// Sets up a client that speaks no TLS: what it would need is not loaded.
+pub(crate) fn none(builder: ClientBuilder) -> ClientBuilder {
+    install_provider();
+    builder.tls_backend_rustls().tls_certs_only([])
+}
+
 fn install_provider() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
@@ -42,17 +48,23 @@ fn install_provider() {
     });
 }
 
-fn system_certificates() -> &'static [Certificate] {
-    static CERTIFICATES: OnceLock<Vec<Certificate>> = OnceLock::new();
-    CERTIFICATES.get_or_init(|| {
-        let native = rustls_native_certs::load_native_certs().certs;
+/// Errors: the environment names a trust store that cannot be read.
+fn system_certificates() -> Result<&'static [Certificate], HttpErrorKind> {
+    static CERTIFICATES: OnceLock<Result<Vec<Certificate>, String>> = OnceLock::new();
+    let certificates = CERTIFICATES.get_or_init(|| {
+        let native = rustls_native_certs::load_native_certs();
         let parse = |der: &[u8]| Certificate::from_der(der).ok();
-        let certificates: Vec<_> = native.iter().filter_map(|der| parse(der)).collect();
-        if !certificates.is_empty() {
-            return certificates;
+        let certificates: Vec<_> = native.certs.iter().filter_map(|der| parse(der)).collect();
+        match native.errors.first() {
+            // A few files that cannot be read among many are the system's affair; a store that gives nothing is not.
+            Some(error) if certificates.is_empty() => Err(error.to_string()),
+            _ if certificates.is_empty() => {
+                Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| parse(der)).collect())
+            }
+            _ => Ok(certificates),
         }
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| parse(der)).collect()
-    })
+    });
+    certificates.as_deref().map_err(|error| HttpErrorKind::TrustStore(error.clone()))
 }
 
 /// TLS for a host: what the settings say, and the engines' folders of certificates.

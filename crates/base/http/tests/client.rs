@@ -103,6 +103,15 @@ fn a_body_is_sent_anew_with_each_attempt_and_its_own_failure_is_the_error() {
     let put = Request::new(Method::PUT, url(&server, "/")).body(body);
     assert_eq!(send(&put).unwrap().1, "1000000");
 
+    let receiver = FaultServer::start(|request| answer(200, &request.body.len().to_string())).unwrap();
+    let target = receiver.url();
+    let sender =
+        FaultServer::start(move |_| Reply::Answer(Answer::new(307, "").header("Location", target.clone())))
+            .unwrap();
+    let small = Body::reader(5, || Ok(Box::new(&b"12345"[..])));
+    let redirected = Request::new(Method::PUT, url(&sender, "/")).body(small);
+    assert_eq!(send(&redirected).unwrap().1, "5", "a redirected PUT takes its body along");
+
     struct Failing;
     impl io::Read for Failing {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
