@@ -194,7 +194,7 @@ fn choose<'a>(
     let here: Vec<&Main> = project.mains_under_start().collect();
     if let Some(name) = &arguments.main {
         let candidates = if here.is_empty() { project.mains.iter().collect() } else { here };
-        return named(name, candidates, config).map(|main| Chosen::These(vec![main]));
+        return named(name, &candidates, config).map(|main| Chosen::These(vec![main]));
     }
     match here.len() {
         0 => {
@@ -226,7 +226,7 @@ fn ask<'a>(
     mains.get(index).copied().ok_or_else(|| CommandError::usage(several(folders)))
 }
 
-fn named<'a>(name: &str, mains: Vec<&'a Main>, config: &Config) -> Result<&'a Main, CommandError> {
+fn named<'a>(name: &str, mains: &[&'a Main], config: &Config) -> Result<&'a Main, CommandError> {
     let wanted = name.trim_start_matches("./").trim_end_matches('/');
     let service = config.service_named(name).map(|service| service.folder().to_owned());
     let is = |main: &&&Main| {

@@ -52,6 +52,9 @@ pub(super) fn excerpt(error: &(dyn Error + 'static)) -> Option<Excerpt> {
         let (line, column) = (position.line, Some(position.column));
         return Some(Excerpt { path: config.file.clone(), line, column, label: config.kind.to_string() });
     }
+    if let Some(longshore_gobuild::BuildError::Module { file, source }) = error.downcast_ref() {
+        return Some(syntax(file, &source.first));
+    }
     match error.downcast_ref::<longshore_project::ProjectError>()? {
         longshore_project::ProjectError::Malformed { path, source } => Some(syntax(path, &source.first)),
         _ => None,

@@ -27,7 +27,7 @@ use crate::exit::Exit;
 pub(crate) use error::CommandError;
 pub(crate) use panic::report_panics;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{ago, count, duration, size, visible};
+pub(crate) use text::{ago, count, size, visible};
 
 /// The version of every JSON document that a command prints. Raised when a field changes its meaning or goes; new fields do not raise it.
 const JSON_VERSION: u32 = 1;
@@ -116,15 +116,15 @@ impl Ui {
     /// Prints text, with its styles where the output has colours.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), OutputError> {
         let choice = self.stdout;
-        self.to_stdout(|stdout| AutoStream::new(stdout, choice).write_all(text.as_bytes()))
+        self.on_stdout(|stdout| AutoStream::new(stdout, choice).write_all(text.as_bytes()))
     }
 
     /// Prints bytes as they are.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        self.to_stdout(|stdout| stdout.write_all(bytes))
+        self.on_stdout(|stdout| stdout.write_all(bytes))
     }
 
-    fn to_stdout(
+    fn on_stdout(
         &mut self,
         write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>,
     ) -> Result<(), OutputError> {

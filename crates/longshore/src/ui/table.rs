@@ -31,7 +31,7 @@ impl Table {
     }
 
     /// Adds a row: as many cells as there are columns.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: &[String; N]) {
         debug_assert_eq!(N, self.columns.len());
         // A line break in a cell would make two rows of one.
         let cells = cells.iter().map(|cell| visible(cell).replace(['\n', '\t'], " "));
@@ -76,9 +76,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_and_lines_have_no_tail() {
         let mut table = Table::new(&[("NAME", Align::Left), ("SIZE", Align::Right), ("TAG", Align::Left)]);
-        table.row(["api".into(), "5.2 MB".into(), "dev".into()]);
-        table.row(["größe".into(), "9 B".into(), String::new()]);
-        table.row(["evil\nname\u{1b}".into(), "0 B".into(), "x".into()]);
+        table.row(&["api".into(), "5.2 MB".into(), "dev".into()]);
+        table.row(&["größe".into(), "9 B".into(), String::new()]);
+        table.row(&["evil\nname\u{1b}".into(), "0 B".into(), "x".into()]);
         let text = anstream::adapter::strip_str(&table.render()).to_string();
         let expected = "\
 NAME               SIZE  TAG

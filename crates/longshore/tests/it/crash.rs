@@ -16,6 +16,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a_build_killed_at_any_moment_leaves_a_valid_store", &[], killed_builds)
         .test("a_copy_and_a_pruning_killed_at_any_moment_leave_a_valid_store", &[], killed_copies)
         .test("ctrl_c_stops_a_build_and_its_compiler", &[], interrupted)
+        .test("a_second_ctrl_c_stops_at_once_and_leaves_no_compiler", &[], interrupted_twice)
         .test("a_read_only_store_is_named", &[Requirement::Root], read_only_store)
         .test("a_full_disk_is_named_and_nothing_half_written_stays", &[Requirement::Root], full_disk)
 }
@@ -105,6 +106,24 @@ fn interrupted() -> TestResult {
         assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
     }
     assert_eq!(user.run(["image", "ls", "--quiet"])?.succeeded()?.stdout, "");
+    assert_eq!(compilers_in(cache.path())?, 0);
+    Ok(())
+}
+
+fn interrupted_twice() -> TestResult {
+    let folder = Folder::with_example("hello")?;
+    let cache = Folder::new()?;
+    let user = user_with_go()?.inside(folder.path()).env("GOCACHE", cache.path());
+    let mut child = start(&user, &["build", "-t", "hello:dev"])?;
+    wait_for_child_of(&child)?;
+    kill_process(Pid::from_child(&child), Signal::INT)?;
+    sleep(Duration::from_millis(20));
+    // One that stopped at the first signal already is as good.
+    let _ = kill_process(Pid::from_child(&child), Signal::INT);
+    let begin = Instant::now();
+    assert_eq!(child.wait()?.code(), Some(130));
+    assert!(begin.elapsed() < Duration::from_secs(3), "it took {:?}", begin.elapsed());
+    sleep(Duration::from_millis(500));
     assert_eq!(compilers_in(cache.path())?, 0);
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(super) fn table(items: &[Item]) -> String {
             0 => "-".to_owned(),
             used => ago(now.saturating_sub(Duration::from_secs(used))),
         };
-        table.row([item.kind.clone(), item.name.clone(), size(item.size), used]);
+        table.row(&[item.kind.clone(), item.name.clone(), size(item.size), used]);
     }
     table.render()
 }

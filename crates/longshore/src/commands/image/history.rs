@@ -87,7 +87,7 @@ impl Report for HistoryReport {
         let mut table = Table::new(&columns);
         for step in self.steps.iter().rev() {
             let by = step.created_by.clone().or_else(|| step.comment.clone());
-            table.row([
+            table.row(&[
                 step.created.clone().unwrap_or_else(|| "-".to_owned()),
                 step.layer.as_ref().map_or_else(|| "-".to_owned(), |layer| layer.short().to_string()),
                 step.size.map_or_else(|| "-".to_owned(), size),

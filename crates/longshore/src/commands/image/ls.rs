@@ -94,7 +94,7 @@ impl Report for LsReport {
         ];
         let mut table = Table::new(&columns);
         for image in &self.images {
-            table.row([
+            table.row(&[
                 image.name.clone().unwrap_or_else(|| "-".to_owned()),
                 image.digest.short().to_string(),
                 image.problem.clone().unwrap_or_else(|| image.platforms.join(", ")),
