@@ -21,6 +21,7 @@ mod challenge;
 mod credentials;
 mod endpoint;
 mod error;
+mod form;
 mod link;
 mod memory;
 mod parallel;

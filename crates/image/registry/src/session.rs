@@ -15,7 +15,7 @@ use longshore_http::{
 
 use crate::answer::said;
 use crate::challenge::{self, Challenge};
-use crate::credentials::{self, Credential, Found};
+use crate::credentials::{self, Credential, Found, Wanted};
 use crate::endpoint::Endpoint;
 use crate::error::{Outcome, RegistryErrorKind, Unauthorized};
 use crate::token::{Token, TokenServer, basic};
@@ -247,7 +247,11 @@ impl Session {
         if let Some(found) = state.credentials.get(&access.repository) {
             return Ok(found.clone());
         }
-        let found = credentials::look_for(self.registry(), &access.repository, &self.variables, events)?;
+        let (registry, repository) = (self.registry(), &access.repository);
+        let base = state.base.as_ref().or(self.endpoint.bases.first());
+        let Some(base) = base else { return Ok(Found::default()) };
+        let wanted = Wanted { registry, repository, variables: &self.variables, base };
+        let found = credentials::look_for(&wanted, &self.client, events)?;
         state.credentials.insert(access.repository.clone(), found.clone());
         Ok(found)
     }

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longshore_events::Events;
-use longshore_http::header::{CONTENT_TYPE, HeaderValue};
-use longshore_http::{Body, Client, Method, Request, Response, Secret, StatusCode, Url, block_on};
+use longshore_http::{Client, Request, Response, Secret, StatusCode, Url, block_on};
 use serde::Deserialize;
 
 use crate::answer::said;
 use crate::challenge::Challenge;
 use crate::credentials::Credential;
 use crate::error::{Outcome, RegistryErrorKind};
+use crate::form::post;
 
 /// What a token lasts where its server does not say (distribution's token specification).
 const LIFE: u64 = 60;
@@ -122,19 +122,14 @@ impl TokenServer {
     }
 
     fn exchange(&self, scopes: &[String], refresh: &Secret) -> Request {
-        let mut form = Url::from(self.realm.clone());
-        form.set_query(None);
-        form.query_pairs_mut()
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("service", self.service.as_deref().unwrap_or_default())
-            .append_pair("client_id", CLIENT_ID)
-            .append_pair("scope", &scopes.join(" "))
-            .append_pair("refresh_token", refresh.reveal());
-        let body = form.query().unwrap_or_default().to_owned();
-        Request::new(Method::POST, self.realm.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-            .body(Body::Bytes(body.into()))
-            .repeatable(true)
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("service", self.service.as_deref().unwrap_or_default()),
+            ("client_id", CLIENT_ID),
+            ("scope", &scopes.join(" ")),
+            ("refresh_token", refresh.reveal()),
+        ];
+        post(self.realm.clone(), &fields)
     }
 
     fn read(&self, response: Response) -> Outcome<Token> {

@@ -7,7 +7,11 @@
 //!
 //! What is found is shown nowhere; where it was found, and where it was looked for, is told with every refusal.
 
+mod aws;
+mod azure;
+mod cloud;
 mod file;
+mod google;
 mod helper;
 
 use std::collections::BTreeMap;
@@ -15,10 +19,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use longshore_events::Events;
-use longshore_http::Secret;
+use longshore_http::{Client, HttpError, Secret, StatusCode, Url};
 use longshore_oci::DEFAULT_REGISTRY;
 use longshore_process::ProcessError;
 
+use cloud::{Provided, Surroundings};
 use file::{AuthFile, Place};
 
 /// What proves who asks.
@@ -94,13 +99,56 @@ pub enum CredentialError {
         /// The helper.
         program: String,
     },
+    /// A cloud's API refuses what the environment provides.
+    #[error("{api} refuses: {status}: {said}")]
+    Cloud {
+        /// The API.
+        api: &'static str,
+        /// HTTP status.
+        status: StatusCode,
+        /// What it said.
+        said: String,
+    },
+    /// A cloud's API answers otherwise than documented.
+    #[error("the answer of {api} is not what its documentation says")]
+    Answer {
+        /// The API.
+        api: &'static str,
+    },
+    /// A variable's value cannot be used.
+    #[error("cannot use the value of {name}: expected {expected}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A cloud's file of credentials is of a kind that is not known, or holds something that is not what it should be.
+    #[error("cannot use `{entry}` in {}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        entry: String,
+    },
+    /// A cloud's API cannot be reached.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 impl CredentialError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            CredentialError::File { .. } => None,
+            CredentialError::File { .. } | CredentialError::Answer { .. } => None,
+            CredentialError::Cloud { .. } => {
+                Some("check the variables and files of the cloud, or log in by its own tool".to_owned())
+            }
+            CredentialError::Variable { name, .. } => Some(format!("set {name} anew, or unset it")),
+            CredentialError::Unusable { .. } => {
+                Some("use another kind of credentials, or the cloud's credential helper".to_owned())
+            }
+            CredentialError::Http(error) => error.hint(),
             CredentialError::Json { path, .. } | CredentialError::Entry { path, .. } => {
                 Some(format!("repair {}, or log in anew: docker login", path.display()))
             }
@@ -115,17 +163,29 @@ impl CredentialError {
     }
 }
 
+/// Whose credentials are looked for, and with what.
+pub(crate) struct Wanted<'a> {
+    /// The registry's name.
+    pub(crate) registry: &'a str,
+    /// The repository there.
+    pub(crate) repository: &'a str,
+    /// The environment.
+    pub(crate) variables: &'a BTreeMap<String, String>,
+    /// The registry's `…/v2/`.
+    pub(crate) base: &'a Url,
+}
+
 /// Looks for the credentials of a repository.
 ///
 /// Errors: a file cannot be read or makes no sense; a helper fails otherwise than by not knowing the registry. A helper that is
 /// not installed is warned about and passed over, as a config.json written on another machine is common.
 pub(crate) fn look_for(
-    registry: &str,
-    repository: &str,
-    variables: &BTreeMap<String, String>,
+    wanted: &Wanted<'_>,
+    client: &Client,
     events: &Events,
 ) -> Result<Found, CredentialError> {
     let mut found = Found::default();
+    let Wanted { registry, repository, variables, base } = *wanted;
     let keys = keys(registry, repository);
     for path in files(variables) {
         found.looked.push(path.display().to_string());
@@ -145,6 +205,12 @@ pub(crate) fn look_for(
                 return Ok(found);
             }
         }
+    }
+    let around = Surroundings { registry, variables, client, events };
+    match cloud::look_for(&around, base)? {
+        Some(Provided::Found(credential, source)) => found.credential = Some((credential, source)),
+        Some(Provided::Nothing(place)) => found.looked.push(place.to_owned()),
+        None => {}
     }
     Ok(found)
 }
@@ -232,5 +298,31 @@ mod tests {
         let hub = keys("docker.io", "me/app");
         assert_eq!(hub.last().map(String::as_str), Some("registry-1.docker.io"));
         assert!(hub.contains(&"index.docker.io".to_owned()), "{hub:?}");
+    }
+}
+
+/// What the tests of the clouds share.
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    pub(super) fn variables(own: &[(&str, &str)]) -> BTreeMap<String, String> {
+        own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// What is found, in one line.
+    pub(super) fn look_for(registry: &str, variables: &BTreeMap<String, String>, base: &str) -> String {
+        let settings = longshore_http::HttpSettings { attempts: 1, ..Default::default() };
+        let base = base.parse().unwrap();
+        let wanted = Wanted { registry, repository: "app", variables, base: &base };
+        match super::look_for(&wanted, &Client::new(settings), &Events::silent()) {
+            Ok(Found { credential: None, .. }) => "nothing".to_owned(),
+            Ok(Found { credential: Some((credential, _)), .. }) => match credential {
+                Credential::Password { user, password } => format!("{user} {}", password.reveal()),
+                Credential::Identity(token) => format!("identity {}", token.reveal()),
+                Credential::Bearer(token) => format!("bearer {}", token.reveal()),
+            },
+            Err(error) => error.to_string(),
+        }
     }
 }
