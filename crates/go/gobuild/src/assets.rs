@@ -224,7 +224,7 @@ mod tests {
             longshore_files::write_atomic(&root.join(path), b"abc").unwrap();
             fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
-        std::os::unix::fs::symlink("../web/a.css", root.join("cmd/kodata/link")).unwrap();
+        std::os::unix::fs::symlink("../../web/a.css", root.join("cmd/kodata/link")).unwrap();
         let kodata = ["var/run/ko/link 444 3", "var/run/ko/x/y 444 3"];
         type Case<'a> = (&'a [(&'a str, &'a str, Option<u32>)], &'a [&'a str]);
         let cases: &[Case<'_>] = &[

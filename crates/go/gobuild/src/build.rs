@@ -19,7 +19,7 @@ use crate::error::BuildError;
 use crate::flags::EnvironmentFlags;
 use crate::goenv::{CHANGING, GoSurroundings};
 use crate::inputs::{self, FIELDS, Modules, Package, Places};
-use crate::memory::{Instant, Key, Memory, Recalled, Watch};
+use crate::memory::{Instant, Key, Memory, Recalled, Record, Watch};
 use crate::outcome::{BuildOutcome, PlatformImage};
 use crate::pins::Pins;
 use crate::platform::Built;
@@ -111,12 +111,17 @@ impl<'a> Builder<'a> {
     fn run(&self) -> Result<BuildOutcome, BuildError> {
         let chosen = self.chosen_toolchain()?;
         let mut reason = None;
+        let mut known = None;
         if let (Some(toolchain), Some(base), false) = (&chosen, self.pins.base(), self.request.fresh) {
             match self.memory.recall(&self.key(toolchain, base)) {
                 Recalled::Valid(value) => match self.recalled(&value)? {
                     Some(outcome) => return Ok(outcome),
                     None => reason = Some("the image of last time is no longer in the store".to_owned()),
                 },
+                Recalled::Edited(record, why) => {
+                    known = Some(record);
+                    reason = Some(why);
+                }
                 Recalled::Nothing(why) => reason = Some(why),
             }
         }
@@ -128,7 +133,7 @@ impl<'a> Builder<'a> {
                 .resolve(&self.pins.toolchain_request(&self.modules), self.events)?,
         };
         self.warn_of_left_out();
-        let mut outcome = self.build(toolchain)?;
+        let mut outcome = self.build(toolchain, known.as_ref())?;
         outcome.reason = outcome.reason.or(reason);
         Ok(outcome)
     }
@@ -204,7 +209,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(&self, toolchain: Toolchain) -> Result<BuildOutcome, BuildError> {
+    fn build(&self, toolchain: Toolchain, known: Option<&Record>) -> Result<BuildOutcome, BuildError> {
         let began = Instant::now();
         let mut watch = Watch::since(began);
         let bases = self.foreign_bases()?;
@@ -231,7 +236,7 @@ impl<'a> Builder<'a> {
         let shared = Shared { toolchain, commit, assets, extra_ca, temporary, bases, found };
         let calls = self.calls(&shared)?;
         watch.work_begins();
-        let (built, is_dirty) = self.compile(&shared, &calls, repository.as_ref(), &mut watch)?;
+        let (built, is_dirty) = self.compile(&shared, &calls, repository.as_ref(), known, &mut watch)?;
         self.finish(&shared, built, is_dirty, watch)
     }
 
@@ -241,6 +246,7 @@ impl<'a> Builder<'a> {
         shared: &Shared,
         calls: &[GoCall],
         repository: Option<&Repository>,
+        known: Option<&Record>,
         watch: &mut Watch,
     ) -> Result<(Vec<Built>, bool), BuildError> {
         thread::scope(|scope| {
@@ -249,7 +255,7 @@ impl<'a> Builder<'a> {
                 .enumerate()
                 .map(|(index, call)| scope.spawn(move || self.compile_one(shared, call, index)))
                 .collect();
-            let looked = self.look(shared, calls, repository, watch);
+            let looked = self.look(shared, calls, repository, known, watch);
             let mut built = Vec::new();
             for thread in compiled {
                 built.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
@@ -265,6 +271,7 @@ impl<'a> Builder<'a> {
         shared: &Shared,
         calls: &[GoCall],
         repository: Option<&Repository>,
+        known: Option<&Record>,
         watch: &mut Watch,
     ) -> Result<bool, BuildError> {
         let places = Places {
@@ -277,7 +284,10 @@ impl<'a> Builder<'a> {
         if let Some(file) = self.surroundings.user_file() {
             watch.file(&file);
         }
-        for call in calls {
+        if let Some(record) = known {
+            watch.renew(record);
+        }
+        for call in calls.iter().filter(|_| known.is_none()) {
             let json = call.list(FIELDS, self.events)?;
             match Package::parse_all(&json) {
                 Ok(packages) => inputs::watch_packages(&packages, &self.modules, &places, watch),

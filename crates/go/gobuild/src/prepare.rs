@@ -54,7 +54,7 @@ impl Builder<'_> {
         let key = Key::of([b"base tree 1".as_slice(), single.digest().to_string().as_bytes()]);
         let known = match self.memory.recall(&key) {
             Recalled::Valid(value) => serde_json::from_slice(&value).ok(),
-            Recalled::Nothing(_) => None,
+            Recalled::Edited(..) | Recalled::Nothing(_) => None,
         };
         let tree = match known {
             Some(tree) => tree,

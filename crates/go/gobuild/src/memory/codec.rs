@@ -13,7 +13,7 @@ use super::record::{Entry, Record, Seen};
 use super::stat::Stat;
 
 /// Changes with the form of records; others are not read.
-const MAGIC: &[u8; 8] = b"lsmem\0\0\x01";
+const MAGIC: &[u8; 8] = b"lsmem\0\0\x02";
 
 impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -66,10 +66,11 @@ fn put_stat(bytes: &mut Vec<u8>, stat: &Stat) {
 fn put_seen(bytes: &mut Vec<u8>, seen: &Seen) {
     match seen {
         Seen::Absent => bytes.push(0),
-        Seen::File { stat, hash } => {
+        Seen::File { stat, hash, header } => {
             bytes.push(1);
             put_stat(bytes, stat);
             bytes.extend_from_slice(hash);
+            bytes.extend_from_slice(header);
         }
         Seen::Exactly { stat } => {
             bytes.push(2);
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
         let [kind] = self.array()?;
         Some(match kind {
             0 => Seen::Absent,
-            1 => Seen::File { stat: self.stat()?, hash: self.array()? },
+            1 => Seen::File { stat: self.stat()?, hash: self.array()?, header: self.array()? },
             2 => Seen::Exactly { stat: self.stat()? },
             3 => Seen::Folder {
                 stat: self.stat()?,

@@ -14,6 +14,7 @@
 
 mod clock;
 mod codec;
+mod header;
 mod listing;
 mod record;
 mod stat;
@@ -40,6 +41,8 @@ pub(crate) struct Memory {
 pub(crate) enum Recalled {
     /// The value, everything that it was computed from being as it was.
     Valid(Vec<u8>),
+    /// The inputs are the same files as before, and some Go files differ below their imports. The record, and what differs.
+    Edited(Record, String),
     /// Nothing that holds, and why.
     Nothing(String),
 }
@@ -70,6 +73,7 @@ impl Memory {
                 let _ = self.write(&path, &fresh);
                 Recalled::Valid(fresh.into_value())
             }
+            Verdict::Edited(what) => Recalled::Edited(record, what),
             Verdict::Changed(what) => Recalled::Nothing(what),
         }
     }

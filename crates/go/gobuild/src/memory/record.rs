@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::clock::Instant;
 use super::listing::{self, Filter};
 use super::stat::Stat;
-use super::watch::{hash_file, is_absence};
+use super::watch::{NO_HEADER, hash_file, is_absence};
 
 /// A value and what it was computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,12 @@ pub(crate) enum Seen {
     /// Nothing.
     Absent,
     /// A regular file.
-    File { stat: Stat, hash: [u8; 32] },
+    File {
+        stat: Stat,
+        hash: [u8; 32],
+        /// Of a Go file, the hash of what decides which other files are taken; zero of others.
+        header: [u8; 32],
+    },
     /// Something whose stat must not change.
     Exactly { stat: Stat },
     /// A folder with entries.
@@ -46,6 +51,8 @@ pub(crate) enum Verdict {
     Same,
     /// The contents are as they were, but stats are not, or had to be looked behind: the record with the present ones.
     Refreshed(Record),
+    /// Go files differ below their imports, and nothing else does: the list of inputs holds. What differs, for a person.
+    Edited(String),
     /// Something differs; what, for a person.
     Changed(String),
 }
@@ -53,6 +60,7 @@ pub(crate) enum Verdict {
 enum Check {
     Same,
     SameContent(Seen),
+    Edited,
     Changed(&'static str),
 }
 
@@ -83,12 +91,17 @@ impl Record {
     pub(crate) fn verify(&self) -> Verdict {
         let taken = Instant::now();
         let mut fresh: Vec<(usize, Seen)> = Vec::new();
+        let mut edited = None;
         for (index, entry) in self.entries.iter().enumerate() {
             match entry.check(self.taken) {
                 Check::Same => {}
                 Check::SameContent(seen) => fresh.push((index, seen)),
+                Check::Edited => edited = Some(format!("{} changed", entry.path.display())),
                 Check::Changed(how) => return Verdict::Changed(format!("{} {how}", entry.path.display())),
             }
+        }
+        if let Some(what) = edited {
+            return Verdict::Edited(what);
         }
         if fresh.is_empty() {
             return Verdict::Same;
@@ -101,7 +114,34 @@ impl Record {
     }
 }
 
+impl Seen {
+    /// Tells apart what may be seen at one path in different ways.
+    pub(crate) fn kind(&self) -> Vec<u8> {
+        match self {
+            Seen::Absent => b"absent".to_vec(),
+            Seen::File { .. } | Seen::Other { .. } => b"file".to_vec(),
+            Seen::Exactly { .. } => b"stat".to_vec(),
+            Seen::Folder { filter, .. } => [b"folder ".as_slice(), &filter.to_bytes()].concat(),
+            Seen::Present { .. } => b"presence".to_vec(),
+        }
+    }
+}
+
 impl Entry {
+    /// What is seen now, if the list of inputs still holds with it.
+    pub(crate) fn renewed(&self, stat: Stat, taken: Instant) -> Option<Seen> {
+        match self.check(taken) {
+            Check::Same => Some(self.seen.clone()),
+            Check::SameContent(seen) => Some(seen),
+            Check::Edited => {
+                let (hash, header) = hash_file(&self.path).ok()?;
+                let is_same_header = matches!(&self.seen, Seen::File { header: old, .. } if *old == header);
+                is_same_header.then_some(Seen::File { stat, hash, header })
+            }
+            Check::Changed(_) => None,
+        }
+    }
+
     fn check(&self, taken: Instant) -> Check {
         let stat = match Stat::of(&self.path) {
             Ok(stat) => stat,
@@ -126,7 +166,7 @@ impl Entry {
                     Check::Changed("changed its type")
                 }
             }
-            Seen::File { stat: old, hash } => {
+            Seen::File { stat: old, hash, header } => {
                 if stat == *old && !old.is_racy(taken) {
                     return Check::Same;
                 }
@@ -134,7 +174,10 @@ impl Entry {
                     return Check::Changed("changed its mode");
                 }
                 match hash_file(&self.path) {
-                    Ok(now) if now == *hash => Check::SameContent(Seen::File { stat, hash: *hash }),
+                    Ok((now, _)) if now == *hash => {
+                        Check::SameContent(Seen::File { stat, hash: *hash, header: *header })
+                    }
+                    Ok((_, now)) if now == *header && now != NO_HEADER => Check::Edited,
                     Ok(_) => Check::Changed("changed"),
                     Err(_) => Check::Changed("cannot be read"),
                 }

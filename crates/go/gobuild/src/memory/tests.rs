@@ -41,7 +41,7 @@ impl Sample {
     fn recall(&self) -> Result<Vec<u8>, String> {
         match self.memory.recall(&self.key) {
             Recalled::Valid(value) => Ok(value),
-            Recalled::Nothing(why) => Err(why),
+            Recalled::Nothing(why) | Recalled::Edited(_, why) => Err(why),
         }
     }
 }
@@ -129,7 +129,7 @@ fn a_file_modified_just_before_is_hashed_until_it_is_old() {
     // The record of a reading in the same tick as the change: its stat alone would prove nothing.
     let mut record = Record::decode(&fs::read(&memory_path).unwrap()).unwrap();
     for entry in &mut record.entries {
-        if let Seen::File { stat, hash } = &mut entry.seen {
+        if let Seen::File { stat, hash, .. } = &mut entry.seen {
             *stat = stat::Stat::of(&entry.path).unwrap();
             *hash = *blake3::hash(b"package 0").as_bytes();
             record.taken = Instant(stat.stamp());
@@ -166,4 +166,29 @@ fn damaged_records_are_not_used() {
     }
     put(&path, "");
     assert!(sample.recall().unwrap_err().ends_with("is damaged"));
+}
+
+#[test]
+fn an_edit_below_the_imports_keeps_the_list_of_inputs() {
+    let sample = Sample::new();
+    for (text, keeps) in [("package a\n\nfunc f() {}\n", false), ("package a\n\nfunc g() { f() }\n", true)] {
+        put(&sample.source("a.go"), text);
+        let edited = matches!(sample.memory.recall(&sample.key), Recalled::Edited(..));
+        assert_eq!(edited, keeps, "{text}");
+        std::thread::sleep(Duration::from_millis(60));
+        sample.record().unwrap();
+    }
+    put(&sample.source("a.go"), "package a\n\nfunc h() {}\n");
+    let Recalled::Edited(record, _) = sample.memory.recall(&sample.key) else { panic!("not an edit") };
+    std::thread::sleep(Duration::from_millis(30));
+    let mut watch = Watch::since(Instant::now());
+    watch.renew(&record);
+    let renewed = watch.into_record(b"new".to_vec()).unwrap();
+    assert_eq!(renewed.entries.len(), record.entries.len());
+    sample.memory.remember(&sample.key, &renewed).unwrap();
+    assert_eq!(sample.recall().unwrap(), b"new");
+    put(&sample.source("b.go"), "package a\n");
+    let mut watch = Watch::since(Instant::now());
+    watch.renew(&record);
+    assert!(watch.into_record(Vec::new()).is_err(), "a new file is no edit");
 }

@@ -1,10 +1,11 @@
 //! Collecting what a value is computed from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::clock::Instant;
+use super::header;
 use super::listing::{self, Filter};
 use super::record::{Entry, Record, Seen};
 use super::stat::Stat;
@@ -29,7 +30,8 @@ impl Watch {
     pub(crate) fn file(&mut self, path: &Path) {
         self.look(path, b"file".to_vec(), |path, stat| {
             if stat.mode & 0o170_000 == 0o100_000 {
-                Ok(Seen::File { stat, hash: hash_file(path)? })
+                let (hash, header) = hash_file(path)?;
+                Ok(Seen::File { stat, hash, header })
             } else {
                 Ok(Seen::Other { stat })
             }
@@ -125,6 +127,38 @@ impl Watch {
         }
     }
 
+    /// Looks again at all that an earlier record of the same work has and this does not have yet.
+    ///
+    /// The list of inputs must still hold: see [`super::Recalled::Edited`]. Where it turns out not to, there will be no record.
+    pub(crate) fn renew(&mut self, record: &Record) {
+        let known: BTreeSet<PathBuf> = self.entries.keys().map(|(path, _)| path.clone()).collect();
+        for entry in &record.entries {
+            let now = match Stat::of(&entry.path) {
+                Ok(stat) => stat,
+                Err(error) if is_absence(&error) && entry.seen == Seen::Absent => {
+                    let key = (entry.path.clone(), b"absent".to_vec());
+                    self.entries.insert(key, entry.clone());
+                    continue;
+                }
+                Err(_) => {
+                    self.spoil(format!("{} changed while it was built", entry.path.display()));
+                    continue;
+                }
+            };
+            let matters = !matches!(entry.seen, Seen::Present { .. });
+            if matters && now.stamp() >= self.began.0 && !known.contains(&entry.path) {
+                self.spoil(format!("{} changed while it was built", entry.path.display()));
+            }
+            match entry.renewed(now, record.taken) {
+                Some(seen) => {
+                    let key = (entry.path.clone(), entry.seen.kind());
+                    self.entries.insert(key, Entry { path: entry.path.clone(), seen });
+                }
+                None => self.spoil(format!("{} changed while it was built", entry.path.display())),
+            }
+        }
+    }
+
     /// The record that gives `value` back while all inputs are as they are now; or why there can be none.
     ///
     /// Called when the work is over: what changed between the first look and now may have been read by the work in either form.
@@ -144,9 +178,21 @@ pub(crate) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Hash of a file's content.
-pub(crate) fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
+/// The header's hash of files that have none.
+pub(crate) const NO_HEADER: [u8; 32] = [0; 32];
+/// Go files beyond this were not written by anybody, and are treated like other files.
+const LONGEST_SOURCE: u64 = 16 << 20;
+
+/// Hash of a file's content, and of a Go file's header.
+pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], [u8; 32])> {
+    let mut file = std::fs::File::open(path)?;
+    let is_source = path.extension().is_some_and(|extension| extension == "go");
+    if is_source && file.metadata()?.len() <= LONGEST_SOURCE {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut file, &mut bytes)?;
+        return Ok((*blake3::hash(&bytes).as_bytes(), header::hash(&bytes)));
+    }
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path)?)?;
-    Ok(*hasher.finalize().as_bytes())
+    hasher.update_reader(file)?;
+    Ok((*hasher.finalize().as_bytes(), NO_HEADER))
 }
