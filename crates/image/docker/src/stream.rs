@@ -85,7 +85,13 @@ pub(crate) fn listen_to_load(body: impl Read, events: &Events) -> Result<Vec<Str
             let bytes = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
             let task = match open.take() {
                 Some((of, task)) if of == id => task,
-                _ => events.task(TaskKind::Work, format!("the engine loads {id}")),
+                before => {
+                    // The engine goes from layer to layer: the next one's first word is the last one's end.
+                    if let Some((_, task)) = before {
+                        task.done("");
+                    }
+                    events.task(TaskKind::Work, format!("the engine loads {id}"))
+                }
             };
             if let Some(current) = bytes(progress.current) {
                 task.progress(current, bytes(progress.total).filter(|total| *total > 0));
