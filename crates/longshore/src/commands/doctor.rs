@@ -7,6 +7,7 @@ mod engines;
 mod go;
 mod isolation;
 mod network;
+mod registries;
 mod store;
 
 use std::fmt::Write;
@@ -31,7 +32,8 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn doctor(arguments: &DoctorArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut checks = Vec::new();
-    let topics = [go::checks, store::checks, isolation::checks, engines::checks, network::checks];
+    let topics =
+        [go::checks, store::checks, isolation::checks, engines::checks, registries::checks, network::checks];
     for topic in topics {
         ui.events().check()?;
         checks.extend(topic(context, ui.events()));

@@ -26,6 +26,9 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("bad_configuration_is_named_with_its_line", &[], bad_configuration)
         .test("a_choice_among_services_must_be_made", &[], choices)
         .test("a_package_that_does_not_compile_shows_gos_own_message", &[], does_not_compile)
+        .test("a_toolchain_newer_than_exists_is_named", &[Requirement::ModuleProxy], newer_toolchain)
+        .test("a_module_that_cannot_be_fetched_is_named", &[], unfetchable_module)
+        .test("a_package_of_c_code_without_cgo_is_told_what_it_needs", &[], c_code)
         .test("a_go_sum_that_lacks_an_entry_is_named", &[], missing_sum)
 }
 
@@ -211,11 +214,16 @@ fn json_progress() -> TestResult {
 
 /// Runs a build that must fail, and compares what the user sees; the store must hold nothing afterwards.
 fn fails(files: &[(&str, &str)], arguments: &[&str], snapshot: &str) -> TestResult {
+    fails_for(user_with_go()?, files, arguments, snapshot)
+}
+
+/// The same for a user of the test's own.
+fn fails_for(user: Longshore, files: &[(&str, &str)], arguments: &[&str], snapshot: &str) -> TestResult {
     let folder = Folder::new()?;
     for (path, content) in files {
         folder.write(path, content)?;
     }
-    let user = user_with_go()?.inside(folder.path());
+    let user = user.inside(folder.path());
     let ran = user.run(["build"].iter().chain(arguments))?;
     assert_ne!(ran.status.code(), Some(0), "{snapshot}: {}", ran.stderr);
     assert_snapshot(snapshot, &shown(&ran, &redactions(&user).path(folder.path(), "FOLDER")));
@@ -267,4 +275,30 @@ fn missing_sum() -> TestResult {
     let main = ("main.go", "package main\n\nimport _ \"golang.org/x/text/language\"\n\nfunc main() {}\n");
     let module = ("go.mod", "module example.com/x\n\ngo 1.24\n\nrequire golang.org/x/text v0.14.0\n");
     fails(&[module, main], &[], "missing-sum")
+}
+
+fn newer_toolchain() -> TestResult {
+    let user = user_with_go()?.env("GOTOOLCHAIN", "auto").env("GOPROXY", "https://proxy.golang.org");
+    let user = user.env("LONGSHORE_PROGRESS", "quiet");
+    fails_for(user, &[MAIN, ("go.mod", "module example.com/x\n\ngo 1.999.0\n")], &[], "newer-toolchain")
+}
+
+fn unfetchable_module() -> TestResult {
+    let cache = Folder::new()?;
+    let main = ("main.go", "package main\n\nimport _ \"example.com/nowhere/y\"\n\nfunc main() {}\n");
+    let module = ("go.mod", "module example.com/x\n\ngo 1.24\n\nrequire example.com/nowhere v1.0.0\n");
+    let sum = "example.com/nowhere v1.0.0 h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\
+               example.com/nowhere v1.0.0/go.mod h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n";
+    let user = user_with_go()?.env("GOPROXY", "off").env("GOMODCACHE", cache.path());
+    let user = user.env("LONGSHORE_PROGRESS", "quiet");
+    fails_for(user, &[module, main, ("go.sum", sum)], &[], "unfetchable-module")
+}
+
+fn c_code() -> TestResult {
+    let main = (
+        "main.go",
+        "package main\n\n// int one(void) { return 1; }\nimport \"C\"\n\nfunc main() { C.one() }\n",
+    );
+    let user = user_with_go()?.env("LONGSHORE_PROGRESS", "quiet");
+    fails_for(user, &[MODULE, main], &[], "c-code-without-cgo")
 }

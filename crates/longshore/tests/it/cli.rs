@@ -23,6 +23,8 @@ pub(crate) fn add(suite: Suite) -> Suite {
 
 fn help() -> TestResult {
     check(&user()?, ["--help"], "help")?;
+    check(&user()?, ["build", "-h"], "help-build")?;
+    check(&user()?, ["image", "--help"], "help-image")?;
     check::<&str>(&user()?, [], "no-arguments")?;
     Ok(())
 }
@@ -109,10 +111,22 @@ fn no_home() -> TestResult {
 fn doctor() -> TestResult {
     let user = user()?.env("PATH", "/nonexistent").env("https_proxy", "http://me:secret@proxy:3128");
     let ran = user.run(["doctor"])?.succeeded()?;
-    for topic in ["Go", "Image store", "Isolation", "Network"] {
+    for topic in ["Go", "Image store", "Isolation", "Engines", "Registries", "Network"] {
         assert!(ran.stdout.lines().any(|line| line == topic), "{topic} is missing in {}", ran.stdout);
     }
     assert!(ran.stdout.contains("https_proxy=http://proxy:3128"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("secret"), "{}", ran.stdout);
+    let folder = Folder::new()?;
+    let auths = r#"{"auths":{"r.example.com":{"auth":"bWU6c2VjcmV0"}},"credsStore":"nowhere"}"#;
+    folder.write("config.json", auths)?;
+    let told = user.run(["doctor"])?.succeeded()?.stdout;
+    assert!(told.contains("no file of credentials"), "{told}");
+    let user = user.env("DOCKER_CONFIG", folder.path());
+    let told = user.run(["doctor"])?.succeeded()?.stdout;
+    assert!(
+        told.contains("r.example.com") && told.contains("not in PATH: docker-credential-nowhere"),
+        "{told}"
+    );
+    assert!(!told.contains("bWU6c2VjcmV0"), "{told}");
     crate::schema::check("doctor", &user.run(["doctor", "--format", "json"])?.succeeded()?.stdout)
 }

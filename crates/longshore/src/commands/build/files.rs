@@ -11,6 +11,7 @@ use super::BuiltImage;
 
 /// Files that tell what was built.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output options")]
 pub(super) struct FileArgs {
     /// Write NAME@DIGEST of every image and name to a file, one a line
     #[arg(long, value_name = "FILE")]

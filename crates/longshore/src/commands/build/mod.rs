@@ -36,20 +36,20 @@ pub(crate) struct BuildArgs {
     services: ServicesArgs,
 
     /// Name of the image; `{name}` stands for the service's [default: {name}:latest]
-    #[arg(long, short, value_name = "NAME[:TAG]")]
+    #[arg(long, short, value_name = "NAME[:TAG]", help_heading = "Output options")]
     tag: Vec<TagTemplate>,
 
     /// Also write the image to a place: oci:DIR, oci-archive:FILE, docker-archive:FILE
-    #[arg(long, short, value_name = "DESTINATION")]
+    #[arg(long, short, value_name = "DESTINATION", help_heading = "Output options")]
     output: Vec<ImageLocation>,
 
     /// Also send the image to the registries that its names name
-    #[arg(long, requires = "tag")]
+    #[arg(long, requires = "tag", help_heading = "Output options")]
     push: bool,
 
     /// Also load the image into Docker, or into Podman with --load=podman
     #[arg(long, value_name = "ENGINE", value_enum, num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "docker")]
+    #[arg(default_missing_value = "docker", help_heading = "Output options")]
     load: Option<LoadEngine>,
 
     /// Fail if anything is not as longshore.lock says
