@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use longshore_events::{Events, TaskKind};
+use longshore_events::{Events, Task, TaskKind};
 use longshore_http::{Bytes, HttpError, Response, block_on};
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ struct ErrorDetail {
 pub(crate) fn listen_to_load(body: impl Read, events: &Events) -> Result<Vec<String>, EngineErrorKind> {
     let reader = BufReader::new(body.take(MAX_TALK));
     let mut loaded = Vec::new();
-    let mut open = None;
+    let mut open: Option<(String, Task)> = None;
     for message in serde_json::Deserializer::from_reader(reader).into_iter::<Message>() {
         events.check()?;
         let message = message.map_err(cause)?;
