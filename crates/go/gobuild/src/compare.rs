@@ -1,7 +1,8 @@
 //! The first difference between two images: layer, path, field, byte.
 
-use std::io::{self, Read};
+use std::io;
 
+use longshore_image::diff::{self, FirstDifference, Side};
 use longshore_image::{ContentError, Image};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,9 +17,9 @@ pub struct Difference {
     /// Path of the file in the layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What differs: "mode", "content", "config.Env[1]".
+    /// What differs: "entry", "mode", "content" in a layer, the path of a value elsewhere: "config.Env[1]".
     pub field: String,
-    /// Offset of the first byte that differs, where bytes were compared.
+    /// Offset in the file of the first byte that differs, where contents do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// What the original has.
@@ -84,8 +85,15 @@ pub(crate) fn first_difference(
         }
         let part = format!("layer {}", index + 1);
         let tars = (original.open_layer(left)?, rebuilt.open_layer(right)?);
-        let mismatch = compare_tars(tars.0, tars.1).map_err(|error| ContentError::new(left, error))?;
-        let mismatch = mismatch.unwrap_or_else(|| Mismatch::of("compression", &left.digest, &right.digest));
+        let mismatch = diff::first_difference(tars.0, tars.1).map_err(|error| {
+            let (layer, source) = match error.side {
+                Side::A => (left, error.source),
+                Side::B => (right, error.source),
+            };
+            ContentError::new(layer, io::Error::other(source))
+        })?;
+        let mismatch =
+            mismatch.map_or_else(|| Mismatch::of("compression", &left.digest, &right.digest), Mismatch::from);
         return Ok(Some(mismatch.at(&platform, part)));
     }
     if one.layers.len() != other.layers.len() {
@@ -104,82 +112,16 @@ pub(crate) fn first_difference(
     Ok(Some(mismatch.at(&platform, "manifest")))
 }
 
-fn compare_tars(original: impl Read, rebuilt: impl Read) -> io::Result<Option<Mismatch>> {
-    let (mut original, mut rebuilt) = (tar::Archive::new(original), tar::Archive::new(rebuilt));
-    let (mut left, mut right) = (original.entries()?, rebuilt.entries()?);
-    loop {
-        let (mut one, mut other) = match (left.next().transpose()?, right.next().transpose()?) {
-            (None, None) => return Ok(None),
-            (Some(one), Some(other)) => (one, other),
-            (Some(one), None) => return Ok(Some(Mismatch::of("file", &name(&one), &"nothing"))),
-            (None, Some(other)) => return Ok(Some(Mismatch::of("file", &"nothing", &name(&other)))),
-        };
-        let (path, other_path) = (name(&one), name(&other));
-        if path != other_path {
-            return Ok(Some(Mismatch::of("file", &path, &other_path)));
-        }
-        let headers = header_fields(&one)?.into_iter().zip(header_fields(&other)?);
-        let field = headers.into_iter().find(|(one, other)| one != other);
-        let mismatch = match field {
-            Some(((field, one), (_, other))) => Some(Mismatch::of(field, &one, &other)),
-            None => compare_bytes(&mut one, &mut other)?,
-        };
-        if let Some(mismatch) = mismatch {
-            return Ok(Some(Mismatch { path: Some(path), ..mismatch }));
+impl From<FirstDifference> for Mismatch {
+    fn from(first: FirstDifference) -> Mismatch {
+        let path = first.path.to_string_lossy().trim_matches('/').to_owned();
+        Mismatch {
+            path: (!path.is_empty()).then_some(path),
+            field: first.field.to_owned(),
+            offset: first.content_offset,
+            values: (first.a, first.b),
         }
     }
-}
-
-fn name<R: Read>(entry: &tar::Entry<'_, R>) -> String {
-    String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_owned()
-}
-
-fn header_fields<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<Vec<(&'static str, String)>> {
-    let header = entry.header();
-    let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
-    Ok(vec![
-        ("type", format!("{:?}", header.entry_type())),
-        ("mode", format!("{:04o}", header.mode()?)),
-        ("owner", header.uid()?.to_string()),
-        ("group", header.gid()?.to_string()),
-        ("modification time", header.mtime()?.to_string()),
-        ("link", link.unwrap_or_default()),
-    ])
-}
-
-/// Compares contents; where sizes differ, the first byte that differs still tells more than the sizes.
-fn compare_bytes(one: &mut impl Read, other: &mut impl Read) -> io::Result<Option<Mismatch>> {
-    let mut offset = 0;
-    let mut buffers = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let counts = (fill(one, &mut buffers.0)?, fill(other, &mut buffers.1)?);
-        let (left, right) = (&buffers.0[..counts.0], &buffers.1[..counts.1]);
-        let differing = left.iter().zip(right).position(|(one, other)| one != other);
-        let shorter = (counts.0 != counts.1).then_some(counts.0.min(counts.1));
-        if let Some(position) = differing.or(shorter) {
-            let byte = |bytes: &[u8]| {
-                bytes.get(position).map_or("the end".to_owned(), |byte| format!("0x{byte:02x}"))
-            };
-            let values = (byte(left), byte(right));
-            let offset = Some(offset + position as u64);
-            return Ok(Some(Mismatch { path: None, field: "content".to_owned(), offset, values }));
-        }
-        if counts.0 == 0 {
-            return Ok(None);
-        }
-        offset += counts.0 as u64;
-    }
-}
-
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
 }
 
 /// The first difference of two JSON values, in the order of the original's keys.
@@ -207,56 +149,6 @@ fn compare_json(path: &str, original: &Value, rebuilt: &Value) -> Option<Mismatc
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tar_of(entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, mode, content) in entries {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(content.len() as u64);
-            header.set_mode(*mode);
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(0);
-            builder.append_data(&mut header, path, *content).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    #[test]
-    fn the_first_difference_of_two_tars_is_named() {
-        let original = tar_of(&[("a", 0o644, b"same"), ("b", 0o555, b"0123456789")]);
-        type Case<'a> = (&'a [(&'a str, u32, &'a [u8])], Option<&'a str>);
-        let cases: [Case<'_>; 6] = [
-            (&[("a", 0o644, b"same"), ("b", 0o555, b"0123456789")], None),
-            (
-                &[("a", 0o644, b"same"), ("b", 0o555, b"01234x6789")],
-                Some("layer 1 of p, /b, content at byte 5: 0x35 in the original, 0x78 in the rebuilt image"),
-            ),
-            (
-                &[("a", 0o644, b"same"), ("b", 0o555, b"01234")],
-                Some(
-                    "layer 1 of p, /b, content at byte 5: 0x35 in the original, the end in the rebuilt image",
-                ),
-            ),
-            (
-                &[("a", 0o600, b"same"), ("b", 0o555, b"0123456789")],
-                Some("layer 1 of p, /a, mode: 0644 in the original, 0600 in the rebuilt image"),
-            ),
-            (
-                &[("a", 0o644, b"same")],
-                Some("layer 1 of p, file: b in the original, nothing in the rebuilt image"),
-            ),
-            (
-                &[("c", 0o644, b"same"), ("b", 0o555, b"0123456789")],
-                Some("layer 1 of p, file: a in the original, c in the rebuilt image"),
-            ),
-        ];
-        for (entries, expected) in cases {
-            let mismatch = compare_tars(&original[..], &tar_of(entries)[..]).unwrap();
-            let text = mismatch.map(|mismatch| mismatch.at("p", "layer 1").to_string());
-            assert_eq!(text.as_deref(), expected);
-        }
-    }
 
     #[test]
     fn the_first_difference_of_two_documents_is_named() {

@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use longshore_image::Image;
+use longshore_image::layer::{TarKind, entries, inside};
 use longshore_oci::{Digest, ImageConfig, Manifest};
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +64,10 @@ impl Tree {
     }
 
     fn add_layer(&mut self, tar: impl Read) -> io::Result<()> {
-        let mut archive = tar::Archive::new(tar);
+        let mut reader = entries(tar);
         let mut added: Vec<(PathBuf, Node)> = Vec::new();
-        for entry in archive.entries()? {
-            let entry = entry?;
-            let Some(path) = normal(&entry.path()?) else { continue };
+        while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
+            let Some(path) = inside(&entry.path).filter(|path| path != Path::new("")) else { continue };
             let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
             if let Some(hidden) = name.strip_prefix(b".wh.") {
                 let folder = path.parent().unwrap_or(Path::new(""));
@@ -78,13 +78,10 @@ impl Tree {
                 }
                 continue;
             }
-            let kind = entry.header().entry_type();
-            let node = match () {
-                () if kind.is_dir() => Node::Folder,
-                () if kind.is_symlink() => {
-                    Node::Link(entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default())
-                }
-                () => Node::File,
+            let node = match entry.kind {
+                TarKind::Directory => Node::Folder,
+                TarKind::Symlink(target) => Node::Link(target.into_os_string().into_vec()),
+                _ => Node::File,
             };
             added.push((path, node));
             if self.nodes.len() + added.len() > MOST_FILES {

@@ -22,6 +22,19 @@ pub(crate) fn nothing_changed_means_nothing_done() -> TestResult {
     // A touch, and a rewrite of the same, are no changes.
     world.write("main.go", HELLO);
     assert!(world.build()?.cached);
+    // An edit below the imports is built, and remembered, without asking Go for its files again.
+    world.write("main.go", HELLO.replace("hello", "edited"));
+    let edited = world.build()?;
+    assert!(
+        edited.reason.as_ref().is_some_and(|reason| reason.ends_with("main.go changed")),
+        "{:?}",
+        edited.reason
+    );
+    assert_ne!(edited.root, first.root);
+    assert_eq!(world.build()?.root, edited.root);
+    assert!(world.build()?.cached);
+    world.write("main.go", HELLO);
+    assert_eq!(world.build()?.root, first.root);
     // Other settings are another build, and the first is still remembered.
     world.request.settings.user = Some("1:1".into());
     assert!(!world.build()?.cached);
