@@ -1,5 +1,6 @@
 //! What can go wrong with a registry.
 
+use std::io;
 use std::time::Duration;
 
 use longshore_events::Cancelled;
@@ -152,6 +153,15 @@ pub enum RegistryErrorKind {
     /// The store cannot take a blob.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// A blob's file cannot be written.
+    #[error("cannot write blob {digest}")]
+    Write {
+        /// The blob.
+        digest: Digest,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The work was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

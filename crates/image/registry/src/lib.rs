@@ -19,6 +19,7 @@
 mod answer;
 mod challenge;
 mod credentials;
+mod early_sync;
 mod endpoint;
 mod error;
 mod form;

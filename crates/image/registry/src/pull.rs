@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use longshore_events::{Events, TaskKind};
 use longshore_image::{Image, Layout, Sink as _};
-use longshore_oci::{Descriptor, Digester, Platform, media_type};
+use longshore_oci::{Descriptor, Digest, Digester, Platform, media_type};
 use longshore_store::Writer;
 
+use crate::early_sync::EarlySync;
 use crate::error::{Outcome, RegistryErrorKind};
 use crate::parallel::{Stop, in_parallel};
 use crate::remote::RemoteContent;
@@ -45,7 +46,7 @@ impl Pull<'_> {
     pub(crate) fn run(
         &self,
         version: &str,
-        digest: Option<&longshore_oci::Digest>,
+        digest: Option<&Digest>,
         platforms: &Platforms,
     ) -> Outcome<Pulled> {
         let document = self.repository.manifest(version, digest, &self.repository.reading(), self.events)?;
@@ -86,6 +87,8 @@ impl Pull<'_> {
         }
         refuse_foreign(descriptor)?;
         let mut file = self.writer.blob()?;
+        let write = |source| RegistryErrorKind::Write { digest: descriptor.digest.clone(), source };
+        let mut sync = EarlySync::of(file.file(), descriptor.size).map_err(write)?;
         let mut digester = Digester::new(descriptor.digest.algorithm());
         let mut done: u64 = 0;
         let mut receive = |bytes: longshore_http::Bytes| {
@@ -94,9 +97,19 @@ impl Pull<'_> {
             file.write_all(&bytes)?;
             done += bytes.len() as u64;
             task.progress(done, Some(descriptor.size));
+            sync.iter_mut().for_each(|sync| sync.wrote(done));
             Ok(())
         };
         let size = self.repository.download(descriptor, &mut receive, self.events)?;
+        self.prove(descriptor, size, digester.finish())?;
+        sync.map_or(Ok(()), EarlySync::finish).map_err(write)?;
+        self.writer.adopt(file, &descriptor.digest)?;
+        task.done(descriptor.digest.to_string());
+        Ok(())
+    }
+
+    /// Errors: the blob that came is not the one that the manifest names.
+    fn prove(&self, descriptor: &Descriptor, size: u64, found: Digest) -> Outcome<()> {
         let registry = self.repository.session.registry();
         if size != descriptor.size {
             return Err(RegistryErrorKind::WrongSize {
@@ -107,7 +120,6 @@ impl Pull<'_> {
             }
             .into());
         }
-        let found = digester.finish();
         if found != descriptor.digest {
             return Err(RegistryErrorKind::WrongDigest {
                 registry: registry.to_owned(),
@@ -117,8 +129,6 @@ impl Pull<'_> {
             }
             .into());
         }
-        self.writer.adopt(file, &descriptor.digest)?;
-        task.done(descriptor.digest.to_string());
         Ok(())
     }
 }

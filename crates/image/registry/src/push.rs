@@ -4,10 +4,11 @@
 //! one. What the repository has is not sent; what another repository of the registry has is mounted.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
 use longshore_events::{Events, TaskKind};
+use longshore_http::{HttpErrorKind, StatusCode};
 use longshore_image::{ContentError, Image};
 use longshore_oci::{Descriptor, Manifest, Reference, annotation};
 
@@ -150,15 +151,30 @@ impl Push<'_> {
             stop: stop.clone(),
             events: self.events,
         };
-        upload.run().map(Some)
+        upload.run().map(Some).map_err(|error| self.explained(descriptor, error))
+    }
+
+    /// Where a registry refuses a blob's bytes, they may be damaged here: then that is the error.
+    fn explained(&self, descriptor: &Descriptor, error: Box<RegistryErrorKind>) -> Box<RegistryErrorKind> {
+        let suspicious = match &*error {
+            RegistryErrorKind::Status { status, .. } => *status == StatusCode::BAD_REQUEST,
+            RegistryErrorKind::Http(http) => {
+                matches!(http.kind, HttpErrorKind::Broken { .. } | HttpErrorKind::Local(_))
+            }
+            _ => false,
+        };
+        if !suspicious || self.events.is_cancelled() {
+            return error;
+        }
+        let proof = self.image.open(descriptor).and_then(|mut reader| {
+            io::copy(&mut reader, &mut io::sink()).map_err(|error| ContentError::new(descriptor, error))
+        });
+        proof.err().map_or(error, Into::into)
     }
 }
 
-/// Opens a blob of an image, its bytes proved as they are read.
+/// Opens a blob of an image. Its bytes are not hashed here: the registry does, and holds them against the digest that it is given.
 fn opener(image: &Image, descriptor: &Descriptor) -> Arc<OpenBlob> {
-    let (image, descriptor) = (image.clone(), descriptor.clone());
-    Arc::new(move || {
-        let reader = image.open(&descriptor).map_err(io::Error::other)?;
-        Ok(Box::new(reader) as Box<dyn Read + Send>)
-    })
+    let (content, descriptor) = (Arc::clone(image.content()), descriptor.clone());
+    Arc::new(move || content.open(&descriptor).map_err(io::Error::other))
 }

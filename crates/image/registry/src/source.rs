@@ -7,7 +7,7 @@ use crate::parallel::Stop;
 use crate::progress::Progress;
 use crate::upload::Upload;
 
-/// Opens a blob from its beginning; its reader proves the bytes.
+/// Opens a blob from its beginning.
 pub(crate) type OpenBlob = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync;
 
 type BoxedReader = Box<dyn Read + Send>;
@@ -87,11 +87,13 @@ impl Read for Piece {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let most = left.min(buffer.len());
         let count = match most {
-            // At the blob's own end one read more has the reader prove what it gave.
-            0 if self.end == self.source.size => reader.read(&mut [0; 1])?,
             0 => 0,
             _ => reader.read(&mut buffer[..most])?,
         };
+        if count == 0 && self.position < self.end {
+            let message = format!("it ends after {} of {} bytes", self.position, self.source.size);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+        }
         if count == 0 {
             let mut idle = self.source.idle.lock().unwrap_or_else(PoisonError::into_inner);
             *idle = Some((self.position, reader));

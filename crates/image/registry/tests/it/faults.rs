@@ -1,15 +1,18 @@
 //! Registries that refuse, break off, lie and hang.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use longshore_events::Events;
 use longshore_http::HttpErrorKind;
+use longshore_image::Layout;
 use longshore_image::validate::validate;
 use longshore_oci::media_type::{DOCKER_FOREIGN_LAYER, OCI_CONFIG, OCI_MANIFEST};
 use longshore_oci::{Descriptor, Digest, Manifest};
 use longshore_registry::{Platforms, PushOptions, RegistryError, RegistryErrorKind};
-use longshore_testkit::{Answer, FaultServer, Registry, Reply, Stop, TestResult};
+use longshore_testkit::{Answer, FaultServer, Folder, Registry, Reply, Stop, TestResult};
 
 use crate::images::{Blobs, TestStore, bytes_of, noise, reference, registries, tar};
 
@@ -362,5 +365,25 @@ pub(crate) fn store_stays_valid() -> TestResult {
     }
     let pulled = store.pull(&registries(), &registry.reference("app:1"), &Platforms::All)?;
     assert_eq!(bytes_of(&pulled.image)?, bytes_of(&blobs.image(&root))?);
+    Ok(())
+}
+
+pub(crate) fn damaged_blob() -> TestResult {
+    let registry = Registry::start()?;
+    let folder = Folder::new()?;
+    let mut blobs = Blobs::default();
+    let layer = tar(1, 300_000);
+    let root = blobs.add_image("linux/amd64", &[layer.clone()]);
+    let mut layout = Layout::create(folder.path())?;
+    longshore_image::copy(&blobs.image(&root), &mut layout, &Events::silent())?;
+    let path = layout.blob_path(&Digest::of(&layer));
+    for (name, damaged) in [("altered", noise(9, layer.len())), ("short", layer[..1000].to_vec())] {
+        File::create(&path)?.write_all(&damaged)?;
+        let name = reference(&registry.reference(name))?;
+        let options = PushOptions::default();
+        let error = registries().push(&layout.image(&root), &name, &options, &Events::silent()).unwrap_err();
+        let expected = format!("cannot read layer {}", Digest::of(&layer));
+        assert_eq!(error.kind.to_string(), expected, "{}", chain(&error));
+    }
     Ok(())
 }

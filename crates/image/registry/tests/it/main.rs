@@ -1,5 +1,7 @@
 //! The registry client against Debian's docker-registry, skopeo, and servers that fail.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
 mod auth;
 mod faults;
 mod images;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         .test("a_broken_download_goes_on", &[REGISTRY], faults::broken_download)
         .test("a_broken_upload_goes_on_or_begins_anew", &[REGISTRY], faults::broken_upload)
         .test("a_large_body_refused_goes_in_pieces", &[REGISTRY], faults::pieces)
+        .test("a_damaged_blob_is_the_error", &[REGISTRY], faults::damaged_blob)
         .test("a_registry_that_hangs_is_left", &[], faults::hang)
         .test("a_full_or_lying_registry_leaves_the_store_valid", &[REGISTRY], faults::store_stays_valid)
         .run()
