@@ -68,6 +68,12 @@ pub(crate) enum ServicesError {
         /// Main packages elsewhere in the project.
         elsewhere: Vec<String>,
     },
+    /// Every file of the main packages is C's, and cgo is off.
+    #[error("the main package {} has C code, and cgo is off", mains.join(", "))]
+    NeedsCgo {
+        /// Their folders.
+        mains: Vec<String>,
+    },
     /// There are several and none was named.
     #[error("{} main packages in {}: {}", mains.len(), path.display(), mains.join(", "))]
     Several {
@@ -99,6 +105,10 @@ impl ServicesError {
                 "an image needs a package called main with a function main".to_owned()
             }
             ServicesError::NoMain { elsewhere, .. } => format!("there are some in {}", elsewhere.join(", ")),
+            ServicesError::NeedsCgo { .. } => {
+                "build with --cgo, or set `cgo = true` in longshore.toml; the base then needs a C library"
+                    .to_owned()
+            }
             ServicesError::Several { .. } => {
                 "choose one with --main NAME or by its folder, or take every one with --all".to_owned()
             }
@@ -135,6 +145,13 @@ pub(crate) fn resolve(
     };
     let options = detect_options(context, &arguments.settings.over(&config.build));
     let project = longshore_project::detect(&path, &options)?;
+    if project.mains.is_empty() && !options.cgo {
+        let with_cgo = DetectOptions { cgo: true, ..options };
+        let hidden = longshore_project::detect(&path, &with_cgo)?.mains;
+        if !hidden.is_empty() {
+            return Err(ServicesError::NeedsCgo { mains: folders(&hidden) }.into());
+        }
+    }
     let root = found.clone().unwrap_or_else(|| project.root.clone());
     let mut chosen = Vec::new();
     let mains = match choose(arguments, &project, &config)? {

@@ -67,6 +67,7 @@ fn fetch_go() -> Result<PathBuf, Stop> {
 fn shown(ran: &Ran, redactions: &Redactions) -> String {
     let host = longshore_oci::Platform::host().to_string();
     let text = transcript(ran, redactions).replace(&host, "[PLATFORM]");
+    let text = text.replace(&host.replace('/', "-"), "[PLATFORM]");
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("go  "));
     lines.flat_map(|line| [line, "\n"]).collect()
 }
