@@ -123,7 +123,7 @@ impl Push<'_> {
         match &outcome {
             Ok(None) => progress.end(|task| task.cached("the registry has it")),
             Ok(Some(Uploaded::Mounted(from))) => {
-                progress.end(|task| task.cached(format!("mounted from {from}")))
+                progress.end(|task| task.cached(format!("mounted from {from}")));
             }
             Ok(Some(Uploaded::Sent)) => progress.end(|task| task.done(descriptor.digest.to_string())),
             Err(_) => progress.fail(),

@@ -64,7 +64,7 @@ impl Registries {
 
     /// What a tag or digest stands for: the index's or manifest's descriptor.
     pub fn resolve(&self, reference: &Reference, events: &Events) -> Result<Descriptor, RegistryError> {
-        let outcome = self.from_nearest(reference, events, |repository| {
+        let outcome = self.nearest(reference, events, |repository| {
             let (version, digest) = version(reference);
             Ok(repository.manifest(&version, digest, &repository.reading(), events)?.descriptor)
         });
@@ -83,7 +83,7 @@ impl Registries {
         writer: &Writer,
         events: &Events,
     ) -> Result<Pulled, RegistryError> {
-        let outcome = self.from_nearest(reference, events, |repository| {
+        let outcome = self.nearest(reference, events, |repository| {
             let (version, digest) = version(reference);
             let parallel = self.inner.settings.parallel;
             Pull { repository, layout: store.layout(), writer, parallel, events }
@@ -95,7 +95,7 @@ impl Registries {
     /// An image in a registry, whose manifests and blobs are fetched when they are opened: for looking at one, or copying it. Manifests
     /// are fetched once; a blob each time.
     pub fn open(&self, reference: &Reference, events: &Events) -> Result<Image, RegistryError> {
-        let outcome = self.from_nearest(reference, events, |repository| {
+        let outcome = self.nearest(reference, events, |repository| {
             let (version, digest) = version(reference);
             let document = repository.manifest(&version, digest, &repository.reading(), events)?;
             let parallel = self.inner.settings.parallel;
@@ -253,7 +253,7 @@ impl Registries {
     pub fn ping(&self, registry: &str, events: &Events) -> Result<String, RegistryError> {
         let ping = || {
             let endpoint = Endpoint::origin(registry, &self.inner.settings)?;
-            self.session(endpoint).base(events)
+            self.session(&endpoint).base(events)
         };
         let base = ping().map_err(doing(format!("reach {registry}")))?;
         Ok(longshore_http::redacted(&base))
@@ -271,7 +271,7 @@ impl Registries {
     }
 
     /// Does what reads at the first of the mirrors and the registry itself that can.
-    fn from_nearest<T>(
+    fn nearest<T>(
         &self,
         reference: &Reference,
         events: &Events,
@@ -280,7 +280,7 @@ impl Registries {
         let mirrors = self.inner.settings.mirrors.get(reference.registry());
         for mirror in mirrors.into_iter().flatten() {
             let endpoint = Endpoint::mirror(mirror, &self.inner.settings)?;
-            match read(Repository::new(self.session(endpoint), reference.repository())) {
+            match read(Repository::new(self.session(&endpoint), reference.repository())) {
                 Err(kind) if !kind.is_cancelled() => {
                     events.note(format!(
                         "the mirror {mirror} did not help: {kind}; asking {}",
@@ -295,10 +295,10 @@ impl Registries {
 
     fn origin(&self, reference: &Reference) -> Outcome<Repository> {
         let endpoint = Endpoint::origin(reference.registry(), &self.inner.settings)?;
-        Ok(Repository::new(self.session(endpoint), reference.repository()))
+        Ok(Repository::new(self.session(&endpoint), reference.repository()))
     }
 
-    fn session(&self, endpoint: Endpoint) -> Arc<Session> {
+    fn session(&self, endpoint: &Endpoint) -> Arc<Session> {
         let mut sessions = self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || {
             let (client, variables) = (self.inner.client.clone(), Arc::clone(&self.inner.variables));

@@ -96,7 +96,7 @@ impl Repository {
         let said = said_digest(&response);
         let header = content_type(&response);
         let bytes = block_on(response.bytes(MAX_DOCUMENT))?;
-        self.prove(version, &bytes, expected, said)?;
+        self.prove(version, &bytes, expected, said.as_ref())?;
         let media_type = self.kind_of_manifest(&bytes, header)?;
         let digest = expected.cloned().unwrap_or_else(|| Digest::of(&bytes));
         Ok(Document { descriptor: Descriptor::new(media_type, digest, bytes.len() as u64), bytes })
@@ -112,9 +112,9 @@ impl Repository {
         version: &str,
         bytes: &[u8],
         expected: Option<&Digest>,
-        said: Option<Digest>,
+        said: Option<&Digest>,
     ) -> Outcome<()> {
-        for right in expected.iter().copied().chain(&said) {
+        for right in expected.into_iter().chain(said) {
             let mut digester = Digester::new(right.algorithm());
             digester.update(bytes);
             let found = digester.finish();
@@ -277,6 +277,7 @@ impl Repository {
 }
 
 /// A 413 with the size that was refused.
+#[expect(clippy::boxed_local, reason = "errors travel boxed")]
 pub(crate) fn too_large(failure: Box<RegistryErrorKind>, size: u64) -> Box<RegistryErrorKind> {
     match *failure {
         RegistryErrorKind::Status { registry, status: StatusCode::PAYLOAD_TOO_LARGE, said, .. } => {

@@ -201,7 +201,7 @@ impl Session {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(challenge) = state.challenge.clone() else { return Ok(Shown::default()) };
         let found = self.found(&mut state, access, events)?;
-        let (credential, source) = found.credential.clone().unzip();
+        let (credential, source) = found.credential.unzip();
         let header = match (challenge.scheme.as_str(), &credential) {
             (_, Some(Credential::Bearer(token))) => Some(Secret::new(format!("Bearer {}", token.reveal()))),
             ("basic", Some(Credential::Password { user, password })) => Some(basic(user, password)),

@@ -32,10 +32,12 @@ fn chain(error: &RegistryError) -> String {
     text
 }
 
+/// Status, headers, what the error says after the registry's name, what its hint says.
+type Refusal = (u16, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
 pub(crate) fn refusals() -> TestResult {
     let body = r#"{"errors":[{"code":"CODE","message":"no such luck"}]}"#;
-    // Status, headers, what the error says after the registry's name, what its hint says.
-    let cases: [(u16, &[(&str, &str)], &str, &str); 7] = [
+    let cases: [Refusal; 7] = [
         (
             401,
             &[("WWW-Authenticate", "Basic realm=x")],
@@ -102,7 +104,7 @@ pub(crate) fn refusals() -> TestResult {
 pub(crate) fn lies() -> TestResult {
     let mut blobs = Blobs::default();
     let layer = noise(1, 5000);
-    let root = blobs.add_image("linux/amd64", &[layer.clone()]);
+    let root = blobs.add_image("linux/amd64", std::slice::from_ref(&layer));
     let image = blobs.image(&root);
     let (raw, config) = (image.raw()?, image.manifest()?.config);
     let config_bytes = {
@@ -237,7 +239,7 @@ fn resumes_where_the_registry_is() -> TestResult {
     const KEPT: usize = 700_000;
     let mut blobs = Blobs::default();
     let layer = tar(1, 2_000_000);
-    let root = blobs.add_image("linux/amd64", &[layer.clone()]);
+    let root = blobs.add_image("linux/amd64", std::slice::from_ref(&layer));
     let digest = Digest::of(&layer).to_string();
     let server = FaultServer::start(move |request| {
         let accepted = |last: usize| {
@@ -373,7 +375,7 @@ pub(crate) fn damaged_blob() -> TestResult {
     let folder = Folder::new()?;
     let mut blobs = Blobs::default();
     let layer = tar(1, 300_000);
-    let root = blobs.add_image("linux/amd64", &[layer.clone()]);
+    let root = blobs.add_image("linux/amd64", std::slice::from_ref(&layer));
     let mut layout = Layout::create(folder.path())?;
     longshore_image::copy(&blobs.image(&root), &mut layout, &Events::silent())?;
     let path = layout.blob_path(&Digest::of(&layer));

@@ -167,7 +167,7 @@ pub(crate) fn skips_and_mounts() -> TestResult {
     for tag in ["1", "latest"] {
         assert_eq!(client.resolve(&name.with_tag(tag)?, &Events::silent())?.digest, app.digest);
     }
-    let wrong = name.with_digest(base.digest.clone());
+    let wrong = name.with_digest(base.digest);
     let refused = client.push(&blobs.image(&app), &wrong, &options, &Events::silent()).unwrap_err();
     assert_eq!(refused.kind.to_string(), "the name has a digest, and it is not this image's");
     Ok(())
@@ -191,7 +191,7 @@ pub(crate) fn copies() -> TestResult {
     }
     // Within one registry everything was mounted: no blob was read from it before the pull that checked.
     let log = one.log();
-    assert_eq!(log.matches("mount=sha256").count() > 0, true, "{log}");
+    assert!(log.contains("mount=sha256"), "{log}");
     Ok(())
 }
 
@@ -241,7 +241,7 @@ pub(crate) fn tags_referrers_and_deletion() -> TestResult {
     let digests = |kind: Option<&str>| -> Result<Vec<_>, Stop> {
         Ok(client.referrers(&name, kind, &silent)?.into_iter().map(|one| one.digest).collect())
     };
-    assert_eq!(digests(None)?, [bill.digest.clone(), signature.digest.clone()]);
+    assert_eq!(digests(None)?, [bill.digest.clone(), signature.digest]);
     assert_eq!(digests(Some("application/spdx+json"))?, [bill.digest]);
     assert_eq!(digests(Some("application/none"))?, []);
 
