@@ -89,7 +89,8 @@ impl<'a> Builder<'a> {
     ) -> Result<Builder<'a>, BuildError> {
         let problem = |problem| BuildError::Settings { service: request.name.clone(), problem };
         let resolved = Resolved::new(request).map_err(problem)?;
-        let surroundings = GoSurroundings::read(&environment.variables)?;
+        let surroundings =
+            GoSurroundings::read(&environment.variables, &environment.store.cache_folder("go"))?;
         let flags =
             EnvironmentFlags::parse(surroundings.value("GOFLAGS").unwrap_or_default()).map_err(problem)?;
         let modules = Modules::read(&request.module, surroundings.value("GOWORK"))?;

@@ -102,12 +102,25 @@ pub(crate) struct GoSurroundings {
 }
 
 impl GoSurroundings {
-    /// Reads the user's go/env. Errors: it is there and cannot be read.
+    /// Reads the user's go/env. Where there is no home for Go's caches (a service account, a container), they lie in `fallback`.
+    ///
+    /// Errors: the file is there and cannot be read.
     pub(crate) fn read(
         variables: &BTreeMap<OsString, OsString>,
+        fallback: &Path,
     ) -> Result<GoSurroundings, longshore_files::FileError> {
-        let settings =
-            GoEnvironment::read(variables.iter().map(|(name, value)| (name.clone(), value.clone())))?;
+        let mut variables = variables.clone();
+        let is_set = |name: &str| variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty());
+        let has_home = variables.get(OsStr::new("HOME")).is_some_and(|home| Path::new(home).is_dir());
+        if !has_home {
+            let missing = [("GOCACHE", "go-build", "XDG_CACHE_HOME"), ("GOPATH", "go", "GOMODCACHE")];
+            let missing =
+                missing.map(|(name, folder, other)| (name, folder, !is_set(name) && !is_set(other)));
+            for (name, folder, _) in missing.iter().filter(|(.., absent)| *absent) {
+                variables.insert((*name).into(), fallback.join(folder).into());
+            }
+        }
+        let settings = GoEnvironment::read(variables)?;
         let path = |name: &str| settings.value(name).map(PathBuf::from);
         let first = |list: PathBuf| std::env::split_paths(&list).next();
         let gopath = path("GOPATH").and_then(first).or_else(|| {

@@ -265,6 +265,17 @@ pub(crate) fn cgo_links_what_its_base_has() -> TestResult {
     Ok(())
 }
 
+pub(crate) fn a_home_is_not_needed() -> TestResult {
+    let mut world = World::new("package main\n\nfunc main() {}\n");
+    for name in ["HOME", "XDG_CACHE_HOME", "GOCACHE"] {
+        world.variables.remove(std::ffi::OsStr::new(name));
+    }
+    world.variables.insert("HOME".into(), world.folder.join("no-home").into());
+    world.build()?;
+    assert!(world.store.cache_folder("go").join("go-build").is_dir());
+    Ok(())
+}
+
 pub(crate) fn the_store_stays_valid() -> TestResult {
     let world = World::new(HELLO);
     let outcome = world.build()?;
