@@ -58,31 +58,7 @@ impl Side {
         recreate(&folder)?;
         let module = folder.join("module");
         copy_tree(&example(subject.name), &module).map_err(context("cannot copy the example"))?;
-        let steps: [&[&str]; 3] = [
-            &["init", "--quiet"],
-            &["add", "."],
-            &[
-                "-c",
-                "user.name=bench",
-                "-c",
-                "user.email=bench@example.com",
-                "commit",
-                "--quiet",
-                "-m",
-                "One",
-            ],
-        ];
-        for step in steps {
-            let mut git = command("git");
-            // What a user has configured (signatures, templates) is no part of the measurement.
-            git.args(step)
-                .current_dir(&module)
-                .env("GIT_CONFIG_GLOBAL", "/dev/null")
-                .env("GIT_CONFIG_SYSTEM", "/dev/null");
-            if !git.status().is_ok_and(|status| status.success()) {
-                return Err("git could not make the commit to build".into());
-            }
-        }
+        commit(&module)?;
         Ok(Side { folder, module })
     }
 
@@ -129,6 +105,28 @@ impl Side {
         let mut file = std::fs::File::create(&path).map_err(failed)?;
         std::io::Write::write_all(&mut file, changed.as_bytes()).map_err(failed)
     }
+}
+
+/// Makes a module a git repository with one commit, which is the same wherever and whenever it is made.
+pub(super) fn commit(module: &Path) -> Result<()> {
+    let steps: [&[&str]; 3] = [
+        &["init", "--quiet"],
+        &["add", "."],
+        &["-c", "user.name=bench", "-c", "user.email=bench@example.com", "commit", "--quiet", "-m", "One"],
+    ];
+    for step in steps {
+        let mut git = command("git");
+        // What a user has configured (signatures, templates) is no part of the measurement.
+        git.args(step)
+            .current_dir(module)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        git.env("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z").env("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z");
+        if !git.status().is_ok_and(|status| status.success()) {
+            return Err("git could not make the commit to build".into());
+        }
+    }
+    Ok(())
 }
 
 fn unchanged(bench: &Bench, subject: &Subject, job: &str) -> Result<Vec<Row>> {

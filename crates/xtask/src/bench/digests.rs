@@ -5,7 +5,7 @@ use std::process::Command;
 
 use longshore_testkit::{copy_tree, example};
 
-use super::build::{build_command, digest_of};
+use super::build::{build_command, commit, digest_of};
 use super::report::Row;
 use super::{Bench, recreate, remove};
 use crate::command::{Result, command, context, find};
@@ -14,7 +14,7 @@ const EXAMPLE: &str = "shop";
 /// A user that has no name on any machine.
 const OTHER_USER: &str = "54321";
 
-/// A copy of the example with a store and a GOCACHE of its own, so that nothing but the source is shared.
+/// A copy of the example, with the same commit, and with a store and a GOCACHE of its own, so that nothing but the source is shared.
 struct Place {
     folder: PathBuf,
 }
@@ -22,7 +22,10 @@ struct Place {
 impl Place {
     fn new(folder: PathBuf) -> Result<Place> {
         recreate(&folder)?;
-        copy_tree(&example(EXAMPLE), &folder.join("module")).map_err(context("cannot copy the example"))?;
+        let module = folder.join("module");
+        copy_tree(&example(EXAMPLE), &module).map_err(context("cannot copy the example"))?;
+        // Its own repository: a copy without one would belong to whichever repository is around it.
+        commit(&module)?;
         Ok(Place { folder })
     }
 

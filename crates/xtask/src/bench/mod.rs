@@ -63,7 +63,7 @@ pub(crate) fn bench(names: &[&str]) -> Result<bool> {
         sections.push((title, rows));
     }
     remove(&bench.scratch)?;
-    if names.is_empty() {
+    if names.is_empty() && std::env::var_os("LONGSHORE_BINARY").is_none() {
         let path = repository().join("docs/benchmarks.md");
         let text = report::document(&sections, &bench.peers)?;
         std::fs::File::create(&path)
@@ -74,8 +74,11 @@ pub(crate) fn bench(names: &[&str]) -> Result<bool> {
     Ok(complete)
 }
 
-/// Builds what users get, and returns its path.
+/// Builds what users get, and returns its path. LONGSHORE_BINARY names another one, for a trial.
 fn release_binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("LONGSHORE_BINARY") {
+        return Ok(path.into());
+    }
     if !run(cargo().args(["build", "--release", "--locked", "--package", "longshore"]))? {
         return Err("longshore does not compile".into());
     }
