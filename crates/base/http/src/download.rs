@@ -68,6 +68,12 @@ impl Client {
                 (StatusCode::PARTIAL_CONTENT, received) if received > 0 && starts_at(&response, received) => {
                     0
                 }
+                // The body broke off after its last byte: there is no rest to ask for.
+                (StatusCode::RANGE_NOT_SATISFIABLE, received)
+                    if received > 0 && ends_at(&response, received) =>
+                {
+                    return Ok(Download::Complete(received));
+                }
                 (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, _) => {
                     let kind = HttpErrorKind::Range { status: status.as_u16() };
                     return Err(HttpError::new(&request.method, &request.url, kind));
@@ -134,4 +140,11 @@ fn starts_at(response: &Response, offset: u64) -> bool {
     let start =
         range.and_then(|range| range.trim().strip_prefix("bytes ")).and_then(|range| range.split_once('-'));
     start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
+}
+
+/// Whether a refusal says that the whole has `size` bytes: `Content-Range: bytes */SIZE`.
+fn ends_at(response: &Response, size: u64) -> bool {
+    let range = response.header(reqwest::header::CONTENT_RANGE);
+    let whole = range.and_then(|range| range.trim().strip_prefix("bytes */"));
+    whole.is_some_and(|whole| whole.trim().parse() == Ok(size))
 }

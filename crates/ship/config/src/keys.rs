@@ -62,7 +62,13 @@ pub const KEYS: &[Key] = &[
     key("goarm", Scope::Both, "`\"5\"`, `\"6\"` or `\"7\"`", "the platform's variant", "\"7\""),
     key("goarm64", Scope::Both, "string", "`\"v8.0\"`", "\"v8.1,lse\""),
     key("vcs", Scope::Both, "`\"commit\"`, `\"full\"` or `\"off\"`", "`\"commit\"`", "\"full\""),
-    key("version", Scope::Both, "string", "none; the commit's version tag with `vcs = \"full\"`", "\"1.4.0\""),
+    key(
+        "version",
+        Scope::Both,
+        "string",
+        "none; the commit's version tag with `vcs = \"full\"`",
+        "\"1.4.0\"",
+    ),
     key(
         "base",
         Scope::Both,
