@@ -14,6 +14,10 @@ use crate::store::Store;
 /// Name of the file in a cache folder whose modification time says when the item was last used.
 const USED: &str = ".used";
 
+/// Folder of the cache that is no cache: tree heads of checksum databases, against which later ones are proved. Forgetting them would
+/// let a database tell another story than before.
+const KEPT: &str = "sumdb";
+
 /// What kind of thing an item is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -112,6 +116,9 @@ impl Store {
     fn folder_items(&self) -> Result<Vec<CacheItem>, StoreError> {
         let mut items = Vec::new();
         for (kind, folder) in folders(&self.root().join("cache"))? {
+            if kind == KEPT {
+                continue;
+            }
             for (name, path) in folders(&folder)? {
                 let stamp = fs::metadata(path.join(USED)).or_else(|_| fs::metadata(&path));
                 let used = stamp

@@ -133,6 +133,8 @@ fn pruning_goes_by_age_and_size_and_spares_names() {
         std::fs::create_dir_all(&folder).unwrap();
         longshore_files::write_atomic(&folder.join("big"), &[0; 100_000]).unwrap();
     }
+    let head = store.cache_folder("sumdb").join("sum.golang.org");
+    std::fs::create_dir_all(&head).unwrap();
     let kinds = |removed: Vec<longshore_store::CacheItem>| {
         let mut kinds: Vec<_> = removed.into_iter().map(|item| item.kind).collect();
         kinds.sort();
@@ -157,6 +159,7 @@ fn pruning_goes_by_age_and_size_and_spares_names() {
     let report =
         store.prune(&PruneOptions { max_size: Some(0), named: true, ..PruneOptions::default() }).unwrap();
     assert_eq!((report.remaining, blobs(&store)), (0, 0));
+    assert!(head.is_dir(), "tree heads are no cache");
 }
 
 #[test]
