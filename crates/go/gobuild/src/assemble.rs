@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_image::layer::Layer;
-use longshore_oci::{Descriptor, History, ImageConfig, Index, Manifest, Platform, StringMap, annotation};
+use longshore_image::mutate::{self, Assembled, Draft};
+use longshore_oci::{Descriptor, History, Platform, StringMap, annotation};
 use longshore_store::Writer;
 
 use crate::base::{BUNDLE_PATH, ForeignBase};
@@ -39,37 +40,32 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Common<'_> {
-    /// Writes a platform's config and manifest, and returns the manifest's descriptor and the size of all layers.
-    pub(crate) fn image(&self, parts: &Parts<'_>, writer: &Writer) -> Result<(Descriptor, u64), BuildError> {
-        let config = self.config(parts).map_err(|problem| self.settings_error(problem))?;
-        let json = to_json(&config);
-        let config = writer.bytes(self.resolved.format.config(), &json)?;
-        let mut layers = parts.base.map(|base| base.manifest.layers.clone()).unwrap_or_default();
-        // A base's layers keep their digests; their media types become the format's own.
-        for layer in &mut layers {
-            if let Some(compression) = longshore_oci::media_type::layer_compression(&layer.media_type) {
-                layer.media_type = self.resolved.format.layer(compression).to_owned();
-            }
-        }
-        layers.extend(parts.layers.iter().map(|(layer, _)| layer.descriptor.clone()));
-        let size = layers.iter().map(|layer| layer.size).sum();
-        let mut manifest = Manifest::new(self.resolved.format, config, layers);
-        manifest.annotations =
-            self.annotations(parts.base).map_err(|problem| self.settings_error(problem))?;
-        let mut descriptor = writer.bytes(self.resolved.format.manifest(), &to_json(&manifest))?;
-        descriptor.platform = Some(parts.platform.clone());
-        Ok((descriptor, size))
+    /// A platform's config and manifest, and the size of all layers in bytes.
+    pub(crate) fn image(&self, parts: &Parts<'_>) -> Result<(Assembled, u64), BuildError> {
+        let mut draft = match parts.base {
+            Some(base) => Draft::on(&base.image)?,
+            None => Draft::empty(parts.platform),
+        };
+        self.fill(&mut draft, parts).map_err(|problem| self.settings_error(problem))?;
+        let size = draft.layers().iter().map(|layer| layer.size).sum();
+        let mut assembled = draft.finish(self.resolved.format).map_err(BuildError::Document)?;
+        assembled.root.platform = Some(parts.platform.clone());
+        Ok((assembled, size))
     }
 
-    /// Writes the index of several platforms' manifests.
-    pub(crate) fn index(
-        &self,
-        manifests: Vec<Descriptor>,
-        writer: &Writer,
-    ) -> Result<Descriptor, BuildError> {
-        let mut index = Index::new(self.resolved.format, manifests);
-        index.annotations = self.annotations(None).map_err(|problem| self.settings_error(problem))?;
-        Ok(writer.bytes(self.resolved.format.index(), &to_json(&index))?)
+    /// Writes the documents of the images, and of their index where there are several. Returns the root.
+    pub(crate) fn write(&self, images: &[Assembled], writer: &Writer) -> Result<Descriptor, BuildError> {
+        let whole = match images {
+            [only] => only.clone(),
+            several => {
+                let annotations = self.annotations(None).map_err(|problem| self.settings_error(problem))?;
+                mutate::index(several, annotations, self.resolved.format).map_err(BuildError::Document)?
+            }
+        };
+        for document in &whole.documents {
+            writer.bytes(&document.descriptor.media_type, &document.bytes)?;
+        }
+        Ok(whole.root)
     }
 
     fn settings_error(&self, problem: SettingsError) -> BuildError {
@@ -81,25 +77,20 @@ impl Common<'_> {
         rfc3339(self.source_date_epoch.or(self.commit.time).unwrap_or(0))
     }
 
-    fn config(&self, parts: &Parts<'_>) -> Result<ImageConfig, SettingsError> {
+    /// Puts the layers on top and says how the program is started. A health check is for Docker's format, which alone keeps it; the
+    /// base's own would ask the wrong program.
+    fn fill(&self, draft: &mut Draft, parts: &Parts<'_>) -> Result<(), SettingsError> {
         let created = self.created()?;
-        let mut image = ImageConfig::new(parts.platform);
-        if let Some(base) = parts.base {
-            image = base.config.clone();
-            image.unknown.clear();
-        }
-        image.created = Some(created.clone());
-        image.author = None;
+        draft.annotations = self.annotations(parts.base)?;
+        draft.config.unknown.clear();
+        draft.config.created = Some(created.clone());
+        draft.config.author = None;
         for (layer, what) in parts.layers {
-            image.rootfs.diff_ids.push(layer.diff_id.clone());
-            image.history.push(History {
-                created: Some(created.clone()),
-                created_by: Some(format!("longshore: {what}")),
-                ..History::default()
-            });
+            let created_by = Some(format!("longshore: {what}"));
+            draft.append(layer, History { created: Some(created.clone()), created_by, ..History::default() });
         }
         let resolved = self.resolved;
-        let config = &mut image.config;
+        let config = &mut draft.config.config;
         config.user.clone_from(&resolved.user);
         config.env = self.environment(&config.env, parts);
         let program = format!("/{PROGRAM_FOLDER}/{}", self.name);
@@ -117,13 +108,9 @@ impl Common<'_> {
         if resolved.stop_signal.is_some() {
             config.stop_signal.clone_from(&resolved.stop_signal);
         }
-        config.healthcheck = match resolved.format {
-            longshore_config::ImageFormat::Docker => resolved.healthcheck.clone(),
-            // OCI's config has no field for it, and the base's would ask the wrong program.
-            longshore_config::ImageFormat::Oci => None,
-        };
+        config.healthcheck.clone_from(&resolved.healthcheck);
         config.labels = self.labels(std::mem::take(&mut config.labels))?;
-        Ok(image)
+        Ok(())
     }
 
     fn environment(&self, inherited: &[String], parts: &Parts<'_>) -> Vec<String> {
@@ -196,11 +183,6 @@ fn source_of(module: &str) -> Option<String> {
     let (host, owner, repository) = (parts.next()?, parts.next()?, parts.next()?);
     let known = ["github.com", "gitlab.com", "bitbucket.org", "codeberg.org"];
     known.contains(&host).then(|| format!("https://{host}/{owner}/{repository}"))
-}
-
-/// JSON as it is hashed and stored. These structs hold maps of strings and numbers alone, which always have a JSON form.
-fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -318,10 +318,10 @@ impl<'a> Builder<'a> {
             commit: &shared.commit,
             is_dirty,
             source_date_epoch: self.request.source_date_epoch,
-            recipe: &serde_json::to_string(&recipe).unwrap_or_default(),
+            recipe: &serde_json::to_string(&recipe).map_err(BuildError::Document)?,
             has_kodata: shared.assets.has_kodata,
         };
-        let mut images = Vec::new();
+        let (mut images, mut assembled) = (Vec::new(), Vec::new());
         for (index, (platform, built)) in self.resolved.platforms.iter().zip(built).enumerate() {
             let parts = Parts {
                 platform,
@@ -330,22 +330,18 @@ impl<'a> Builder<'a> {
                 has_certificates: built.has_certificates,
             };
             self.take_base(shared.bases.get(index))?;
-            let (manifest, size) = common.image(&parts, &self.writer)?;
+            let (image, size) = common.image(&parts)?;
             images.push(PlatformImage {
-                manifest,
+                manifest: image.root.clone(),
                 platform: platform.clone(),
                 size,
                 program_size: built.elf.size,
                 is_static: built.elf.is_static(),
                 decisions: built.decisions,
             });
+            assembled.push(image);
         }
-        let root = match images.as_slice() {
-            [only] => only.manifest.clone(),
-            several => {
-                common.index(several.iter().map(|image| image.manifest.clone()).collect(), &self.writer)?
-            }
-        };
+        let root = common.write(&assembled, &self.writer)?;
         self.events.check()?;
         let reason = self.remember(shared, &root, &images, watch);
         let resolved_something =

@@ -69,6 +69,9 @@ pub enum BuildError {
     /// An image in the store cannot be read.
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// The image's config, manifest or index has no JSON form.
+    #[error("cannot write the image's config and manifest")]
+    Document(#[source] serde_json::Error),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),

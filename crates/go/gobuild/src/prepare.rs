@@ -74,7 +74,6 @@ impl Builder<'_> {
             digest: image.digest().clone(),
             image: single,
             manifest,
-            config,
             tree,
         })
     }

@@ -12,7 +12,7 @@ use crate::lease::Held;
 use crate::store::Store;
 
 /// Name of the file in a cache folder whose modification time says when the item was last used.
-const USED: &str = ".used";
+const USED: &str = "last-used";
 
 /// Folder of the cache that is no cache: tree heads of checksum databases, against which later ones are proved. Forgetting them would
 /// let a database tell another story than before.

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use longshore_image::Image;
 use longshore_image::layer::{TarKind, entries, inside};
-use longshore_oci::{Digest, ImageConfig, Manifest};
+use longshore_oci::{Digest, Manifest};
 use serde::{Deserialize, Serialize};
 
 use super::BaseError;
@@ -27,7 +27,6 @@ pub(crate) struct ForeignBase {
     pub(crate) digest: Digest,
     pub(crate) image: Image,
     pub(crate) manifest: Manifest,
-    pub(crate) config: ImageConfig,
     pub(crate) tree: Tree,
 }
 

@@ -54,8 +54,10 @@ pub(crate) fn is_fetched_and_runs() -> TestResult {
     }
     assert!(matches!(toolchain.source, Source::Fetched { .. }));
     assert!(toolchain.zoneinfo().is_file());
+    // Go keeps counters in its user's configuration folder.
+    let home = tempfile::tempdir()?;
     let environment =
-        Environment::empty().with("GOTOOLCHAIN", "local").with("HOME", "/nonexistent").with("PATH", "/bin");
+        Environment::empty().with("GOTOOLCHAIN", "local").with("HOME", home.path()).with("PATH", "/bin");
     let go = |arguments: &[&str]| {
         let command =
             Command::new(&toolchain.go, environment.clone()).arguments(arguments.iter().copied()).folder("/");
