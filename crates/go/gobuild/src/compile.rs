@@ -22,6 +22,8 @@ pub(crate) struct GoCall {
     pub(crate) go: PathBuf,
     /// The module's folder.
     pub(crate) folder: PathBuf,
+    /// The service's name, for people.
+    pub(crate) name: String,
     /// `./cmd/api`, or `.`.
     pub(crate) package: String,
     pub(crate) platform: Platform,
@@ -71,7 +73,7 @@ pub(crate) fn compilation_flags(resolved: &Resolved, commit: &Commit) -> Result<
 impl GoCall {
     /// Compiles the package to `output`. Errors: Go does not build it, or cannot be run.
     pub(crate) fn build(&self, output: &Path, events: &Events) -> Result<(), BuildError> {
-        let task = events.task(TaskKind::Compile, format!("compile {} for {}", self.package, self.platform));
+        let task = events.task(TaskKind::Compile, format!("compile {} for {}", self.name, self.platform));
         let mut output_argument = std::ffi::OsString::from("-o=");
         output_argument.push(output);
         let command = self.command("build").arguments(&self.compilation).argument(output_argument);

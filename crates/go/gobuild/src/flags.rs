@@ -11,7 +11,7 @@ use crate::error::SettingsError;
 pub(crate) struct EnvironmentFlags {
     /// Flags to pass on.
     pub(crate) followed: Vec<String>,
-    /// Flags that would change the program and were left out.
+    /// Names of the flags that would change the program and were left out.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -35,7 +35,8 @@ impl EnvironmentFlags {
             if FOLLOWED.contains(&name) {
                 flags.followed.push(word);
             } else if !NOISE.contains(&name) {
-                flags.left_out.push(word);
+                // By name alone: a value may be a secret that a stamp would set.
+                flags.left_out.push(format!("-{name}"));
             }
         }
         Ok(flags)
@@ -84,7 +85,7 @@ mod tests {
             EnvironmentFlags::parse(" -mod=vendor -v  '-ldflags=-X a=b c' --tags=x -buildvcs=false -p=2")
                 .unwrap();
         assert_eq!(flags.followed, ["-mod=vendor", "-p=2"]);
-        assert_eq!(flags.left_out, ["-ldflags=-X a=b c", "--tags=x"]);
+        assert_eq!(flags.left_out, ["-ldflags", "-tags"]);
         assert_eq!(EnvironmentFlags::parse("").unwrap(), EnvironmentFlags::default());
         for bad in ["-toolexec=x", "-overlay=f", "--modfile=x.mod"] {
             assert!(EnvironmentFlags::parse(bad).is_err(), "{bad}");

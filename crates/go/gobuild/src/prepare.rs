@@ -162,6 +162,7 @@ impl Builder<'_> {
             GoCall {
                 go: shared.toolchain.go.clone(),
                 folder: self.request.module.clone(),
+                name: self.request.name.clone(),
                 package: package.clone(),
                 platform: platform.clone(),
                 environment: environment.with("GOTMPDIR", &work),

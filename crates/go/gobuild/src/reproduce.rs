@@ -4,7 +4,7 @@
 //! that anybody needs. The rebuild uses a store of its own, and by default a Go build cache of its own, so that nothing of the
 //! first build can vouch for itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use longshore_config::{ImageFormat, Lock};
 use longshore_events::Events;
@@ -52,6 +52,9 @@ impl Reproduction {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReproduceError {
+    /// The folder that was named is not the image's project.
+    #[error("there is no go.mod in {}, where the image's source would be", .0.display())]
+    NoProject(PathBuf),
     /// The image cannot be read.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -102,6 +105,9 @@ impl ReproduceError {
             ReproduceError::Build(error) => error.hint(),
             ReproduceError::Store(error) => error.hint(),
             ReproduceError::File(error) => error.hint(),
+            ReproduceError::NoProject(_) => {
+                Some("name the folder of the project: longshore reproduce IMAGE PATH".to_owned())
+            }
             ReproduceError::NoRecipe(_) => {
                 Some("only images that longshore built can be built again".to_owned())
             }
@@ -149,6 +155,9 @@ pub fn reproduce(
     let recipe = recipe_of(original)?;
     let revision = revision_of(original)?;
     let request = request_of(recipe, folder);
+    if !request.module.join("go.mod").is_file() {
+        return Err(ReproduceError::NoProject(request.module));
+    }
     if let Some(image) = &revision {
         check_revision(image, &request, environment, events)?;
     }

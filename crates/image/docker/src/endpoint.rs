@@ -189,7 +189,12 @@ impl EngineVariables {
 
 /// `unix://PATH`, `tcp://HOST[:PORT]`, `http://…` or `https://…`.
 fn parse_address(text: &str, tls: Option<TlsFiles>) -> Result<Address, EngineErrorKind> {
-    let wrong = || EngineErrorKind::Address(text.to_owned());
+    // What stands before an `@` may be a password.
+    let shown = || match text.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
+        Some((scheme, Some((_, host)))) => format!("{scheme}://{host}"),
+        _ => text.to_owned(),
+    };
+    let wrong = || EngineErrorKind::Address(shown());
     let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
     match scheme {
         "unix" if rest.starts_with('/') => Ok(Address::Unix(PathBuf::from(rest))),
@@ -222,6 +227,14 @@ mod tests {
     fn places(variables: &EngineVariables, kind: EngineKind) -> Vec<String> {
         let endpoints = variables.endpoints(kind).unwrap();
         endpoints.iter().map(|endpoint| format!("{} ({})", endpoint.address, endpoint.origin)).collect()
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_shown_without_its_password() {
+        for (text, shown) in [("ssh://me:pass@engine", "ssh://engine"), ("npipe", "npipe")] {
+            let said = parse_address(text, None).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("`{shown}` is not an address")), "{said}");
+        }
     }
 
     #[test]

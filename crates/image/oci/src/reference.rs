@@ -43,6 +43,9 @@ pub enum ReferenceErrorKind {
     /// Nothing names a repository.
     #[error("it names no repository")]
     Empty,
+    /// A URL stands where a name is expected.
+    #[error("a name has no `://` in it: expected [HOST[:PORT]/]NAME[:TAG][@DIGEST]")]
+    Url,
     /// Upper-case letters stand in the repository.
     #[error("a repository's name must be lower-case")]
     UpperCase,
@@ -151,6 +154,9 @@ impl FromStr for Reference {
 }
 
 fn parse(value: &str) -> Result<Reference, ReferenceErrorKind> {
+    if value.contains("://") {
+        return Err(ReferenceErrorKind::Url);
+    }
     let (rest, digest) = match value.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse().map_err(ReferenceErrorKind::Digest)?)),
         None => (value, None),
@@ -323,6 +329,7 @@ mod tests {
         for (bad, kind) in [
             ("", Kind::Empty),
             ("localhost:5000/", Kind::Empty),
+            ("https://user:pass@example.com/app:1", Kind::Url),
             ("me/App", Kind::UpperCase),
             ("app:", Kind::Tag(String::new())),
             ("app:-x", Kind::Tag("-x".into())),

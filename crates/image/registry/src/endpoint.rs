@@ -39,7 +39,7 @@ impl Endpoint {
 
     /// A mirror: HOST, or a URL, whose path then stands before the repositories' names.
     pub(crate) fn mirror(address: &str, settings: &RegistrySettings) -> Result<Endpoint, EndpointError> {
-        let wrong = || EndpointError(address.to_owned());
+        let wrong = || EndpointError(without_credentials(address));
         if !address.contains("://") {
             let (host, prefix) = address.split_once('/').unwrap_or((address, ""));
             let bases = bases(host, settings).ok_or_else(wrong)?;
@@ -59,6 +59,13 @@ impl Endpoint {
     pub(crate) fn repository(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// An address as it may be shown: without a user and a password before the host.
+fn without_credentials(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let Some((_, host)) = rest.rsplit_once('@') else { return address.to_owned() };
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 /// A trailing `/v2`, which people copy from Docker's own lists of mirrors, is no part of a repository's name.
@@ -137,6 +144,16 @@ mod tests {
         }
         for bad in ["", "ftp://x", "https://", "a b"] {
             assert_eq!(Endpoint::mirror(bad, &settings()), Err(EndpointError(bad.to_owned())), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_shown_without_its_password() {
+        for (bad, shown) in [
+            ("ftp://user:pass@mirror.example", "ftp://mirror.example"),
+            ("user:p@ss@mirror.example/hub", "mirror.example/hub"),
+        ] {
+            assert_eq!(Endpoint::mirror(bad, &settings()), Err(EndpointError(shown.to_owned())), "{bad}");
         }
     }
 }

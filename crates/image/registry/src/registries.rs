@@ -283,7 +283,8 @@ impl Registries {
             match read(Repository::new(self.session(&endpoint), reference.repository())) {
                 Err(kind) if !kind.is_cancelled() => {
                     events.note(format!(
-                        "the mirror {mirror} did not help: {kind}; asking {}",
+                        "the mirror {} did not help: {kind}; asking {}",
+                        endpoint.registry,
                         reference.registry()
                     ));
                 }

@@ -30,8 +30,9 @@ impl Filter {
             Filter::All => true,
             Filter::GoSources => !is_folder && is_source(name),
             Filter::Tree => is_folder || name == b"go.mod" || is_source(name),
+            // A name that is no text may match too, and Go then refuses to embed it: it always counts.
             Filter::Matching(pattern) => std::str::from_utf8(name)
-                .is_ok_and(|name| longshore_golang::module::glob_matches(pattern, name)),
+                .map_or(true, |name| longshore_golang::module::glob_matches(pattern, name)),
         }
     }
 
@@ -61,8 +62,10 @@ fn is_source(name: &[u8]) -> bool {
     if name == b"default.pgo" {
         return true;
     }
-    let Ok(name) = std::str::from_utf8(name) else { return false };
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
+    // Go takes files whose names are no text: the ending alone counts.
+    let extension = name.rsplit(|byte| *byte == b'.').next().filter(|extension| extension.len() < name.len());
+    let extension = extension.and_then(|extension| std::str::from_utf8(extension).ok());
+    extension.is_some_and(|extension| {
         EXTENSIONS.contains(&extension) || extension == "swig" || extension == "swigcxx"
     })
 }
@@ -99,4 +102,27 @@ pub(crate) fn hash(entries: &[(Vec<u8>, u8)]) -> [u8; 32] {
         hasher.update(&[0]);
     }
     *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_text_count_where_go_reads_them() {
+        let matching = Filter::Matching("*.tmpl".to_owned());
+        let cases: [(&Filter, &[u8], bool); 8] = [
+            (&Filter::GoSources, b"a.go", true),
+            (&Filter::GoSources, b"\xff.go", true),
+            (&Filter::GoSources, b"a.\xff", false),
+            (&Filter::GoSources, b"go", false),
+            (&Filter::GoSources, b"default.pgo", true),
+            (&matching, b"a.tmpl", true),
+            (&matching, b"\xff.tmpl", true),
+            (&matching, b"a.txt", false),
+        ];
+        for (filter, name, taken) in cases {
+            assert_eq!(filter.takes(name, false), taken, "{filter:?} {}", name.escape_ascii());
+        }
+    }
 }
