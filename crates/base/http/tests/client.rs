@@ -1,5 +1,7 @@
 //! The client against servers that answer wrongly, slowly, in part, or not at all.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail where they stand")]
+
 use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! The store as its users see it: names, leases, garbage, pruning.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail where they stand")]
+
 use std::time::Duration;
 
 use longshore_image::Sink;
@@ -144,7 +146,7 @@ fn pruning_goes_by_age_and_size_and_spares_names() {
     let dry = PruneOptions { older_than: Some(Duration::ZERO), dry_run: true, ..PruneOptions::default() };
     let folder = CacheKind::Folder("toolchains".into());
     let report = store.prune(&dry).unwrap();
-    assert_eq!(kinds(report.removed), [CacheKind::UnnamedImage, CacheKind::Blob, folder.clone()]);
+    assert_eq!(kinds(report.removed), [CacheKind::UnnamedImage, CacheKind::Blob, folder]);
     assert_eq!(blobs(&store), 9, "a dry run changes nothing");
 
     let year = PruneOptions { older_than: Some(Duration::from_secs(31_536_000)), ..PruneOptions::default() };
