@@ -271,7 +271,8 @@ mod tests {
             "fd://",
         ] {
             let error = variables(&[("DOCKER_HOST", bad)]).endpoints(EngineKind::Docker).unwrap_err();
-            assert!(matches!(&error.kind, EngineErrorKind::Address(address) if address == bad), "{bad}");
+            let shown = bad.replace("me@", "");
+            assert!(matches!(&error.kind, EngineErrorKind::Address(address) if *address == shown), "{bad}");
         }
     }
 

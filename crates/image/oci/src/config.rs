@@ -23,18 +23,23 @@ pub struct ImageConfig {
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features of the operating system that the image needs.
-    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub os_features: Vec<String>,
     /// Variant of the processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// How a container is started.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub config: ContainerConfig,
     /// What the layers are when unpacked.
     pub rootfs: RootFs,
     /// How each layer came to be, base first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
     /// Fields this struct does not know.
     #[serde(flatten)]
@@ -225,5 +230,8 @@ mod tests {
         let nulls = r#"{"architecture":"amd64","os":"linux","config":{"Volumes":null,"Env":null,"Labels":null,"Cmd":null},"rootfs":{"type":"layers","diff_ids":null}}"#;
         let config: ImageConfig = serde_json::from_str(nulls).unwrap();
         assert_eq!(config.config, ContainerConfig::default());
+        let nulls = r#"{"architecture":"a","os":"b","os.features":null,"config":null,"rootfs":{"type":"layers","diff_ids":[]},"history":null}"#;
+        let config: ImageConfig = serde_json::from_str(nulls).unwrap();
+        assert_eq!((config.config, config.history), (ContainerConfig::default(), Vec::new()));
     }
 }

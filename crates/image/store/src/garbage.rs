@@ -84,7 +84,12 @@ impl Store {
                 let entry = entry.map_err(FileError::of("list", &folder))?;
                 let name = format!("{}:{}", algorithm.name(), entry.file_name().to_string_lossy());
                 let Ok(digest) = name.parse::<Digest>() else { continue };
-                let metadata = entry.metadata().map_err(FileError::of("look at", entry.path()))?;
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    // Another process prunes too.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(FileError::of("look at", entry.path())(error).into()),
+                };
                 let modified = metadata.modified().map_err(FileError::of("look at", entry.path()))?;
                 blobs.push(BlobFile { digest, size: metadata.len(), modified });
             }

@@ -75,8 +75,14 @@ impl Held {
                 fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
                 continue;
             }
-            let metadata = fs::metadata(&path).map_err(FileError::of("look at", &path))?;
-            let text = fs::read_to_string(&path).map_err(FileError::of("read", &path))?;
+            let (metadata, text) = match (fs::metadata(&path), fs::read_to_string(&path)) {
+                // Given up just now: what it kept has a name already, or needs none.
+                (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+                (metadata, text) => (
+                    metadata.map_err(FileError::of("look at", &path))?,
+                    text.map_err(FileError::of("read", &path))?,
+                ),
+            };
             let started = metadata
                 .created()
                 .or_else(|_| metadata.modified())

@@ -164,7 +164,7 @@ impl Store {
         match &item.kind {
             CacheKind::NamedImage => self.untag(&item.name).map(|_| ()),
             CacheKind::UnnamedImage => match item.name.parse() {
-                Ok(digest) => self.remove(&digest).map(|_| ()),
+                Ok(digest) => self.remove_unnamed(&digest),
                 Err(_) => Ok(()),
             },
             CacheKind::Folder(kind) => {

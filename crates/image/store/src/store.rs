@@ -115,6 +115,13 @@ impl Store {
         })?)
     }
 
+    /// Takes an image off the list if it stands there without a name: it may have got one since somebody looked.
+    pub(crate) fn remove_unnamed(&self, digest: &Digest) -> Result<(), StoreError> {
+        Ok(self.layout.update_index(|index| {
+            index.manifests.retain(|d| d.digest != *digest || d.annotations.contains_key(annotation::REF_NAME));
+        })?)
+    }
+
     /// Removes an image by all its names. Returns the names it had.
     pub fn remove(&self, digest: &Digest) -> Result<Vec<String>, StoreError> {
         Ok(self.layout.update_index(|index| {
