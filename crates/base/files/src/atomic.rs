@@ -1,5 +1,6 @@
 //! Writing a file whole or not at all.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +54,8 @@ impl AtomicFile {
     }
 
     fn persist(self, path: &Path) -> Result<(), FileError> {
-        self.file.persist(path).map_err(|error| FileError::of("write", path)(error.error))?;
+        let target = replaceable(path).map_err(FileError::of("write", path))?;
+        self.file.persist(target).map_err(|error| FileError::of("write", path)(error.error))?;
         Ok(())
     }
 }
@@ -66,6 +68,15 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// The file that a rename may replace: what a link leads to, and never a device, a pipe or a socket.
+fn replaceable(path: &Path) -> io::Result<Cow<'_, Path>> {
+    let Ok(about) = fs::metadata(path) else { return Ok(Cow::Borrowed(path)) };
+    if !about.is_file() && !about.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device, a pipe or a socket"));
+    }
+    Ok(if path.is_symlink() { Cow::Owned(path.canonicalize()?) } else { Cow::Borrowed(path) })
 }
 
 /// Writes `bytes` to `path`, whole or not at all. The folder must exist.
@@ -98,6 +109,22 @@ mod tests {
         drop(AtomicFile::create_in(folder.path()).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777 & !0o022, 0o644);
+    }
+
+    #[test]
+    fn a_device_is_not_replaced_and_a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, socket) =
+            (folder.path().join("file"), folder.path().join("link"), folder.path().join("socket"));
+        write_atomic(&file, b"one").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_atomic(&link, b"two").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = write_atomic(&socket, b"").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write {}", socket.display()));
+        assert!(!fs::metadata(&socket).unwrap().is_file());
     }
 
     #[test]
