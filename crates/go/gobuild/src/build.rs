@@ -189,6 +189,7 @@ impl<'a> Builder<'a> {
             cached: true,
             pins,
             reason: None,
+            kept: self.writer.clone(),
         }))
     }
 
@@ -347,7 +348,8 @@ impl<'a> Builder<'a> {
         let resolved_something =
             !shared.bases.is_empty() || matches!(shared.toolchain.source, Source::Fetched { .. });
         self.pins.save(&shared.found, resolved_something)?;
-        Ok(BuildOutcome { root, images, cached: false, pins: shared.found.clone(), reason })
+        let (pins, kept) = (shared.found.clone(), self.writer.clone());
+        Ok(BuildOutcome { root, images, cached: false, pins, reason, kept })
     }
 
     /// Keeps the build for the next time; says why where it cannot.

@@ -2,10 +2,11 @@
 
 use longshore_config::Lock;
 use longshore_oci::{Descriptor, Platform};
+use longshore_store::Writer;
 use serde::{Deserialize, Serialize};
 
 /// An image that stands in the store, under its digest and without a name yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct BuildOutcome {
     /// The manifest, or the index where there are several platforms.
     pub root: Descriptor,
@@ -18,6 +19,8 @@ pub struct BuildOutcome {
     /// Why nothing could be remembered, or why what was remembered did not hold: for `--progress plain` and for people
     /// who wonder. One sentence.
     pub reason: Option<String>,
+    /// Keeps the image from being pruned until this is dropped: give it a name before.
+    pub kept: Writer,
 }
 
 /// One platform's image.

@@ -20,6 +20,9 @@ use crate::memory::{Filter, Watch};
 /// Tracked files of any repository fit.
 const TREE_LIMIT: usize = 512 * 1024 * 1024;
 
+/// References that name references, one after the other: git follows no more either.
+const DEEPEST_REFERENCE: usize = 5;
+
 /// The commit that a module's folder is at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Commit {
@@ -154,18 +157,18 @@ impl Repository {
         if tables.is_file() {
             return true;
         }
-        let Ok(text) = fs::read(&head) else { return false };
-        let Some(name) = text.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii_end) else { return true };
-        let loose = self.common.join(OsStr::from_bytes(name));
-        watch.file(&loose);
-        let is_packed = || {
-            let packed = fs::read(&packed).unwrap_or_default();
-            packed.split(|byte| *byte == b'\n').any(|line| {
-                line.ends_with(name) && line.get(40) == Some(&b' ')
-                    || line.ends_with(name) && line.get(64) == Some(&b' ')
-            })
-        };
-        loose.is_file() || is_packed()
+        let Ok(mut text) = fs::read(&head) else { return false };
+        // A branch may be a name for another branch.
+        for _ in 0..DEEPEST_REFERENCE {
+            let Some(name) = text.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii_end) else { return true };
+            let loose = self.common.join(OsStr::from_bytes(name));
+            watch.file(&loose);
+            match fs::read(&loose) {
+                Ok(target) => text = target,
+                Err(_) => return is_packed(&packed, name),
+            }
+        }
+        true
     }
 
     /// The highest version among the tags on HEAD: `v1.2.3`, or `folder/v1.2.3` for a module below the root.
@@ -242,6 +245,14 @@ impl Repository {
         let run = || -> Result<Vec<u8>, ProcessError> { command.run(events)?.success()?.into_stdout() };
         run().map_err(|source| VcsError { folder: self.root.clone(), source })
     }
+}
+
+/// Whether the file of packed references has `name`.
+fn is_packed(file: &Path, name: &[u8]) -> bool {
+    let packed = fs::read(file).unwrap_or_default();
+    packed
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.ends_with(name) && (line.get(40) == Some(&b' ') || line.get(64) == Some(&b' ')))
 }
 
 fn watch_folders(folder: &Path, watch: &mut Watch) {

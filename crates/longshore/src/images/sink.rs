@@ -24,7 +24,9 @@ pub(crate) fn write(
             let store = context.store()?;
             // A digest alone is no name: the image is listed without one.
             let name = name.reference.as_ref();
-            longshore_image::copy(image, &mut store.writer()?, events)?;
+            // Until the image has its name, the writer alone keeps it from being pruned.
+            let mut writer = store.writer()?;
+            longshore_image::copy(image, &mut writer, events)?;
             match name {
                 Some(name) => Ok(store.tag(name, image.descriptor())?),
                 None => Ok(store.add(image.descriptor())?),

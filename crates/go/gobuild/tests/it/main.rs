@@ -48,6 +48,11 @@ fn main() -> ExitCode {
         .test("nothing_changed_means_nothing_done", GO, memory::nothing_changed_means_nothing_done)
         .test("what_was_not_there_is_an_input", GO, memory::what_was_not_there_is_an_input)
         .test("a_commit_is_an_input", GO_AND_GIT, memory::a_commit_is_an_input)
+        .test(
+            "an_image_is_not_pruned_before_it_has_a_name",
+            GO,
+            memory::an_image_is_not_pruned_before_it_has_a_name,
+        )
         .test("a_lost_blob_is_built_again", GO, memory::a_lost_blob_is_built_again)
         .test("random_changes_are_never_missed", GO, random::changes_are_never_missed)
         .run()

@@ -110,6 +110,30 @@ pub(crate) fn a_commit_is_an_input() -> TestResult {
     world.run("git", &["pack-refs", "--all"]);
     let packed = world.build()?;
     assert_eq!(packed.root.digest, third.root.digest);
+    // A branch may be a name for another one, which is the one that a commit then moves.
+    world.run("git", &["branch", "other"]);
+    world.run("git", &["symbolic-ref", "refs/heads/main", "refs/heads/other"]);
+    std::thread::sleep(Duration::from_millis(30));
+    assert_eq!(world.build()?.root.digest, third.root.digest);
+    let through = [&identity[..8], &["third"]].concat();
+    world.run("git", &through);
+    assert_ne!(world.build()?.root.digest, third.root.digest, "the image names the newest commit");
+    Ok(())
+}
+
+pub(crate) fn an_image_is_not_pruned_before_it_has_a_name() -> TestResult {
+    let world = World::new(HELLO);
+    let first = world.build()?;
+    world.store.collect_garbage()?;
+    assert_eq!(world.image(&first).blobs()?.len(), 1 + 1 + world.single(&first).0.layers.len());
+    drop(first);
+    std::thread::sleep(Duration::from_millis(30));
+    let again = world.build()?;
+    assert!(again.cached, "{:?}", again.reason);
+    world.store.collect_garbage()?;
+    world.image(&again).blobs()?;
+    drop(again);
+    assert!(world.store.collect_garbage()? > 0, "what nobody named goes");
     Ok(())
 }
 

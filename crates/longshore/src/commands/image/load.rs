@@ -33,7 +33,9 @@ pub(crate) fn load(arguments: &LoadArgs, context: &Context, ui: &mut Ui) -> Resu
     let mut loaded = Vec::new();
     for entry in archive.entries() {
         let image = archive.image(entry, ui.events())?;
-        longshore_image::copy(&image, &mut store.writer()?, ui.events())?;
+        // Until the image has its name, the writer alone keeps it from being pruned.
+        let mut writer = store.writer()?;
+        longshore_image::copy(&image, &mut writer, ui.events())?;
         // An OCI layout may call an image by its tag alone, which is no name in a store.
         let references = entry.names.iter().filter_map(|name| name.parse::<Reference>().ok());
         let names: Vec<_> = references.filter(|name| name.tag().is_some()).collect();
