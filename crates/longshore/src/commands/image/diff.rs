@@ -119,16 +119,21 @@ impl DiffReport {
         let _ = writeln!(text, "{HEADING}files{HEADING:#}");
         for file in &self.differences.files {
             let path = file.path.to_string_lossy();
-            let path = visible(&path);
+            let path = in_one_line(&path);
             let _ = match (&file.a, &file.b) {
                 (None, Some(added)) => writeln!(text, "  {ADDED}+{ADDED:#} {path}  {}", describe(added)),
                 (Some(removed), None) => {
                     writeln!(text, "  {REMOVED}-{REMOVED:#} {path}  {}", describe(removed))
                 }
-                _ => writeln!(text, "  {CHANGED}~{CHANGED:#} {path}  {}", visible(&changes(file))),
+                _ => writeln!(text, "  {CHANGED}~{CHANGED:#} {path}  {}", in_one_line(&changes(file))),
             };
         }
     }
+}
+
+/// A name from a layer: a line break in it must not pass for another line of the report.
+fn in_one_line(text: &str) -> String {
+    visible(text).replace('\n', "\\n")
 }
 
 fn kind(file: &TreeFile) -> &'static str {
