@@ -332,6 +332,9 @@ impl<'a> Builder<'a> {
             };
             self.take_base(shared.bases.get(index))?;
             let (image, size) = common.image(&parts)?;
+            if !self.resolved.annotations.is_empty() && image.dropped.contains(&"annotations") {
+                self.events.warn("Docker's format has no room for annotations: they are left out".to_owned());
+            }
             images.push(PlatformImage {
                 manifest: image.root.clone(),
                 platform: platform.clone(),

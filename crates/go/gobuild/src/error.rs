@@ -93,6 +93,16 @@ pub enum SettingsError {
     /// A platform's name has no meaning.
     #[error("`{0}` is not a platform")]
     Platform(String),
+    /// A variant of a processor that Go does not know.
+    #[error("Go knows no variant `{variant}` of {architecture}: it knows {known}")]
+    Variant {
+        /// The variant.
+        variant: String,
+        /// GOARCH.
+        architecture: String,
+        /// What Go knows.
+        known: &'static str,
+    },
     /// A setting for one processor with a platform of another.
     #[error("`{setting}` means nothing for {platform}")]
     Architecture {

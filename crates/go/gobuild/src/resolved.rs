@@ -167,11 +167,29 @@ impl Resolved {
     }
 }
 
+/// Go 1.26 takes any GOAMD64 without a word, and an image would then promise a processor that does not exist.
+fn check_variant(platform: &Platform) -> Result<(), SettingsError> {
+    let Some(variant) = platform.variant.as_deref() else { return Ok(()) };
+    let (fits, known) = match platform.architecture.as_str() {
+        "amd64" => (matches!(variant, "v1" | "v2" | "v3" | "v4"), "v1 to v4"),
+        "arm" => (matches!(variant, "v5" | "v6" | "v7"), "v5, v6 and v7"),
+        "arm64" => (variant.starts_with("v8") || variant.starts_with("v9"), "v8.0 to v8.9 and v9.0 to v9.5"),
+        _ => (true, ""),
+    };
+    let wrong = || SettingsError::Variant {
+        variant: variant.to_owned(),
+        architecture: platform.architecture.clone(),
+        known,
+    };
+    if fits { Ok(()) } else { Err(wrong()) }
+}
+
 fn platforms(names: Option<&[String]>) -> Result<Vec<Platform>, SettingsError> {
     let Some(names) = names else { return Ok(vec![Platform::host()]) };
     let mut platforms: Vec<Platform> = Vec::new();
     for name in names {
         let platform: Platform = name.parse().map_err(|_| SettingsError::Platform(name.clone()))?;
+        check_variant(&platform)?;
         if !platforms.contains(&platform) {
             platforms.push(platform);
         }

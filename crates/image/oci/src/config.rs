@@ -205,7 +205,7 @@ fn is_zero(number: &i64) -> bool {
 }
 
 /// Engines written in Go write `null` for empty maps and lists.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::nullable;
 use crate::{Digest, Platform, StringMap, Unknown};
 
 /// A pointer to content by its digest. OCI image-spec 1.1, descriptor.md.
@@ -16,10 +17,10 @@ pub struct Descriptor {
     /// Size of the content's raw bytes.
     pub size: u64,
     /// Places to fetch the content from besides the registry that holds the manifest.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Free-form facts about the content.
-    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "StringMap::is_empty")]
     pub annotations: StringMap,
     /// The content itself, base64, where it is small.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::nullable;
 use crate::media_type::ImageFormat;
 use crate::{Descriptor, Platform, StringMap, Unknown};
 
@@ -20,13 +21,13 @@ pub struct Manifest {
     /// The image's config.
     pub config: Descriptor,
     /// The image's layers, base first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one says something about (OCI 1.1 referrers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free-form facts about the image.
-    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "StringMap::is_empty")]
     pub annotations: StringMap,
     /// Fields this struct does not know.
     #[serde(flatten)]
@@ -62,13 +63,13 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The manifests.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this index says something about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free-form facts about the index.
-    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "StringMap::is_empty")]
     pub annotations: StringMap,
     /// Fields this struct does not know.
     #[serde(flatten)]
@@ -116,6 +117,13 @@ mod tests {
         );
         let manifest: Manifest = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&manifest).unwrap(), text);
+    }
+
+    #[test]
+    fn nulls_for_empty_lists_and_maps_are_read() {
+        let text = r#"{"schemaVersion":2,"manifests":null,"annotations":null}"#;
+        let index: Index = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&index).unwrap(), r#"{"schemaVersion":2,"manifests":[]}"#);
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Store {
     /// Takes an image off the list if it stands there without a name: it may have got one since somebody looked.
     pub(crate) fn remove_unnamed(&self, digest: &Digest) -> Result<(), StoreError> {
         Ok(self.layout.update_index(|index| {
-            index.manifests.retain(|d| d.digest != *digest || d.annotations.contains_key(annotation::REF_NAME));
+            index
+                .manifests
+                .retain(|d| d.digest != *digest || d.annotations.contains_key(annotation::REF_NAME));
         })?)
     }
 

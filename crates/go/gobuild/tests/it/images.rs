@@ -1,5 +1,7 @@
 //! What is in an image, and what it says.
 
+use std::error::Error as _;
+
 use std::fs;
 
 use longshore_config::{BaseChoice, HealthcheckChoice, ImageFormat, Include, Presence};
@@ -132,10 +134,17 @@ pub(crate) fn settings_reach_the_config() -> TestResult {
     assert_eq!(inner.stop_signal.as_deref(), Some("SIGINT"));
     assert_eq!(inner.labels["a.b"], "c");
     assert_eq!(inner.labels["org.opencontainers.image.version"], "v1.2.3");
-    assert_eq!(manifest.annotations["d.e"], "f");
+    assert!(manifest.annotations.is_empty(), "Docker's format has none");
     assert!(memory_find(&files["app/hello"].3, b"v1.2.3 of it's"));
     world.request.settings.healthcheck = Some(HealthcheckChoice::Off);
     assert_eq!(world.single(&world.build()?).1.config.healthcheck, None);
+    world.request.settings.image_format = Some(ImageFormat::Oci);
+    assert_eq!(world.single(&world.build()?).0.annotations["d.e"], "f");
+    for (platform, known) in [("linux/amd64/v9", "v1 to v4"), ("linux/arm/v8", "v5, v6 and v7")] {
+        world.request.settings.platforms = Some(vec![platform.to_owned()]);
+        let error = world.build().err().and_then(|error| error.source().map(ToString::to_string));
+        assert!(error.is_some_and(|error| error.ends_with(known)), "{platform}");
+    }
     Ok(())
 }
 
