@@ -1,10 +1,9 @@
 //! Writing a file whole or not at all.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -54,8 +53,7 @@ impl AtomicFile {
     }
 
     fn persist(self, path: &Path) -> Result<(), FileError> {
-        let target = replaceable(path).map_err(FileError::of("write", path))?;
-        self.file.persist(target).map_err(|error| FileError::of("write", path)(error.error))?;
+        self.file.persist(path).map_err(|error| FileError::of("write", path)(error.error))?;
         Ok(())
     }
 }
@@ -70,13 +68,26 @@ impl Write for AtomicFile {
     }
 }
 
-/// The file that a rename may replace: what a link leads to, and never a device, a pipe or a socket.
-fn replaceable(path: &Path) -> io::Result<Cow<'_, Path>> {
-    let Ok(about) = fs::metadata(path) else { return Ok(Cow::Borrowed(path)) };
+/// The file that a person means who names `path` for output: what a link leads to.
+///
+/// Only for paths that people name. In folders that may come from strangers a link must be replaced, not followed, which is what
+/// [`AtomicFile::commit`] does. Errors: it is a device, a pipe or a socket, which a rename would replace by a file.
+pub fn output_target(path: &Path) -> Result<PathBuf, FileError> {
+    let Ok(about) = fs::metadata(path) else { return Ok(path.to_owned()) };
     if !about.is_file() && !about.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device, a pipe or a socket"));
+        let special = io::Error::new(io::ErrorKind::InvalidInput, "it is a device, a pipe or a socket");
+        return Err(FileError::of("write", path)(special));
     }
-    Ok(if path.is_symlink() { Cow::Owned(path.canonicalize()?) } else { Cow::Borrowed(path) })
+    if path.is_symlink() {
+        path.canonicalize().map_err(FileError::of("write", path))
+    } else {
+        Ok(path.to_owned())
+    }
+}
+
+/// Writes `bytes` to a file that a person named, whole or not at all. Errors: as [`output_target`] and [`write_atomic`].
+pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic(&output_target(path)?, bytes)
 }
 
 /// Writes `bytes` to `path`, whole or not at all. The folder must exist.
@@ -112,19 +123,22 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_not_replaced_and_a_link_stays_one() {
+    fn an_output_follows_its_link_and_never_replaces_a_device_and_a_file_of_ours_replaces_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link, socket) =
             (folder.path().join("file"), folder.path().join("link"), folder.path().join("socket"));
-        write_atomic(&file, b"one").unwrap();
+        write_output(&file, b"one").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        write_atomic(&link, b"two").unwrap();
+        write_output(&link, b"two").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"two");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let error = write_atomic(&socket, b"").unwrap_err();
+        let error = write_output(&socket, b"").unwrap_err();
         assert_eq!(error.to_string(), format!("cannot write {}", socket.display()));
         assert!(!fs::metadata(&socket).unwrap().is_file());
+        write_atomic(&link, b"three").unwrap();
+        assert!(!link.is_symlink(), "a stranger's link leads nowhere");
+        assert_eq!(fs::read(&file).unwrap(), b"two");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use atomic::{AtomicFile, create_folders, write_atomic};
+pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output};
 pub use lock::Lock;
 pub use root::Root;
 pub use tree::{remove_tree, tree_size};

@@ -212,7 +212,7 @@ impl Lock {
         if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
             return Ok(false);
         }
-        longshore_files::write_atomic(&path, text.as_bytes())
+        longshore_files::write_output(&path, text.as_bytes())
             .map_err(|source| LockError { file: path, kind: LockErrorKind::Unwritable(source) })?;
         Ok(true)
     }

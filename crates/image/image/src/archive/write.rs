@@ -64,6 +64,7 @@ pub fn save_archive(
     path: &Path,
     events: &Events,
 ) -> Result<(), SaveError> {
+    let path = &longshore_files::output_target(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

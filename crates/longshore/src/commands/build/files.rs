@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use longshore_files::{FileError, write_atomic};
+use longshore_files::{FileError, write_output};
 use longshore_oci::Reference;
 use serde_json::{Value, json};
 
@@ -34,18 +34,18 @@ impl FileArgs {
                 format!("{}\n", name.with_digest(image.outcome.root.digest.clone()).familiar())
             };
             let lines = images.iter().flat_map(|image| image.names.iter().map(move |name| line(image, name)));
-            write_atomic(path, lines.collect::<String>().as_bytes())?;
+            write_output(path, lines.collect::<String>().as_bytes())?;
         }
         if let (Some(path), Some(image)) = (&self.iidfile, images.first()) {
             // Without an end of line, as Docker writes it.
-            write_atomic(path, image.outcome.root.digest.to_string().as_bytes())?;
+            write_output(path, image.outcome.root.digest.to_string().as_bytes())?;
         }
         if let Some(path) = &self.metadata_file {
             let document = match images {
                 [image] => metadata(image),
                 images => images.iter().map(|image| (image.service.clone(), metadata(image))).collect(),
             };
-            write_atomic(path, format!("{document:#}\n").as_bytes())?;
+            write_output(path, format!("{document:#}\n").as_bytes())?;
         }
         Ok(())
     }
