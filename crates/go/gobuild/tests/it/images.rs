@@ -274,6 +274,28 @@ pub(crate) fn cgo_links_what_its_base_has() -> TestResult {
     Ok(())
 }
 
+const RACE: &str = "package main\n\nfunc main() {\n\tn, done := 0, make(chan bool)\n\tgo func() { n++; done <- true }()\n\tn++\n\t<-done\n\tprintln(n)\n}\n";
+
+pub(crate) fn the_race_detector_is_in_the_program() -> TestResult {
+    let mut world = World::new(RACE);
+    world.request.settings.race = Some(true);
+    assert!(chain(&world.build().unwrap_err()).contains("the race detector needs cgo"));
+    world.request.settings.cgo = Some(true);
+    let error = chain(&world.build().unwrap_err());
+    assert!(error.contains("ld-linux"), "{error}");
+    world.request.settings.base = Some(BaseChoice::Image("registry.example/base:1".into()));
+    world.base = Some(glibc_base(&world, true).unwrap());
+    let (_, _, files) = world.single(&world.build()?);
+    let program = world.folder.join("racy");
+    longshore_files::write_atomic(&program, &files["opt/app/hello"].3)?;
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let ran = std::process::Command::new(&program).output()?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(said.contains("WARNING: DATA RACE"), "{said}");
+    assert_eq!(ran.status.code(), Some(66), "Go's exit code where a race was found");
+    Ok(())
+}
+
 pub(crate) fn a_home_is_not_needed() -> TestResult {
     let mut world = World::new("package main\n\nfunc main() {}\n");
     for name in ["HOME", "XDG_CACHE_HOME", "GOCACHE"] {

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .test("the_commit_is_told", GO_AND_GIT, images::the_commit_is_told)
         .test("a_base_is_kept_and_checked", GO_AND_C, images::a_base_is_kept_and_checked)
         .test("cgo_links_what_its_base_has", GO_AND_C, images::cgo_links_what_its_base_has)
+        .test("the_race_detector_is_in_the_program", GO_AND_C, images::the_race_detector_is_in_the_program)
         .test("a_home_is_not_needed", GO, images::a_home_is_not_needed)
         .test("the_store_stays_valid", GO, images::the_store_stays_valid)
         .test("failures_say_what_go_said", GO, failures::failures_say_what_go_said)
