@@ -26,8 +26,3 @@ fn runtime() -> &'static Runtime {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
-
-/// Runs plain code on a thread where it may block, from within a future. `None`: it panicked.
-pub async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    runtime().spawn_blocking(work).await.ok()
-}

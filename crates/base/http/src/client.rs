@@ -203,8 +203,8 @@ impl Client {
     }
 }
 
-/// HOST, or HOST:PORT where the port is not the scheme's own.
-pub(crate) fn host_of(url: &Url) -> String {
+/// HOST, or HOST:PORT where the port is not the scheme's own; the scheme where a URL has no host.
+pub fn host_of(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),

@@ -23,8 +23,8 @@ mod settings;
 mod stall;
 mod tls;
 
-pub use bridge::{block_on, spawn_blocking};
-pub use client::Client;
+pub use bridge::block_on;
+pub use client::{Client, host_of};
 pub use download::{Download, Receive, Transfer};
 pub use error::{HttpError, HttpErrorKind};
 pub use proxy::ProxySettings;

@@ -8,7 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use longshore_events::{Cancelled, Events, Task};
 use longshore_files::FileError;
-use longshore_http::{Client, Download, HttpError, Request, Response, Secret, Transfer, block_on, redacted};
+use longshore_http::{
+    Client, Download, HttpError, Request, Response, Secret, Transfer, block_on, host_of, redacted,
+};
 use url::Url;
 
 use crate::environment::GoEnvironment;
@@ -220,13 +222,6 @@ impl Remote {
             }
             None => request,
         }
-    }
-}
-
-fn host_of(url: &Url) -> String {
-    match url.port() {
-        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
-        None => url.host_str().unwrap_or_default().to_owned(),
     }
 }
 
