@@ -33,7 +33,7 @@ impl Source {
 
     /// Whether the file belongs to a room: a library that neither prints nor ends the program.
     fn is_library(&self) -> bool {
-        ["base", "image", "go", "ship"].iter().any(|floor| self.path.starts_with(format!("crates/{floor}")))
+        ["base", "image", "go", "build", "ship"].iter().any(|floor| self.path.starts_with(format!("crates/{floor}")))
     }
 }
 
@@ -79,7 +79,7 @@ fn no_file_is_too_long_to_be_read() {
 }
 
 #[test]
-fn there_is_no_unsafe_code() {
+fn there_is_no_unsafe_code_outside_the_sandbox() {
     const FORMS: [&str; 7] = [
         "unsafe {",
         "unsafe fn",
@@ -89,7 +89,10 @@ fn there_is_no_unsafe_code() {
         "#[unsafe(",
         "(unsafe_code)",
     ];
-    let found = breaches(|line| FORMS.into_iter().find(|form| line.contains(form)), |_| true);
+    let found = breaches(
+        |line| FORMS.into_iter().find(|form| line.contains(form)),
+        |source| !source.path.starts_with("crates/build/sandbox"),
+    );
     assert!(found.is_empty(), "{found:#?}");
 }
 

@@ -22,6 +22,15 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("go", "project", &["golang", "files"]),
     ("go", "toolchain", &["golang", "http", "store", "files", "process"]),
     ("go", "gobuild", &["project", "toolchain", "golang", "image", "store", "config", "process", "files"]),
+    ("go", "gocache", &["builder", "dockerfile", "store", "registry", "files"]),
+    ("build", "dockerfile", &[]),
+    ("build", "sandbox", &["files"]),
+    ("build", "snapshot", &["sandbox", "image", "store", "files"]),
+    (
+        "build",
+        "builder",
+        &["dockerfile", "snapshot", "sandbox", "image", "store", "http", "process", "files"],
+    ),
     ("ship", "config", &["golang", "files"]),
 ];
 
@@ -29,8 +38,20 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 const OUTSIDE: [&str; 3] = ["longshore", "longshore-testkit", "xtask"];
 
 /// Rooms that compute or write files, and therefore know no network and no async runtime, however far down.
-const WITHOUT_NETWORK: [&str; 9] =
-    ["events", "files", "process", "oci", "image", "store", "golang", "project", "config"];
+const WITHOUT_NETWORK: [&str; 12] = [
+    "events",
+    "files",
+    "process",
+    "oci",
+    "image",
+    "store",
+    "golang",
+    "project",
+    "dockerfile",
+    "sandbox",
+    "snapshot",
+    "config",
+];
 const NETWORK: [&str; 7] = ["tokio", "async-std", "smol", "reqwest", "hyper", "rustls", "ureq"];
 
 /// What draws on a terminal or reads a command line: for the binary alone.

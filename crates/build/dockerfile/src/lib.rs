@@ -1,0 +1,1 @@
+//! Dockerfiles: bytes to a syntax tree with spans, expansion, the stage graph, .dockerignore.

@@ -1,0 +1,1 @@
+//! One isolated process, by the best means that the machine allows.

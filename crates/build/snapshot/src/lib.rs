@@ -1,0 +1,1 @@
+//! Unpacked layers, their merged view, and the differences between them.

@@ -1,0 +1,1 @@
+//! Go's caches for the steps of a Dockerfile.
