@@ -8,10 +8,15 @@
 //! A machine may lack a peer. A test then says so: it asks for what it needs with a [`Requirement`], and where that is not
 //! met it ends with a [`Skip`] and its reason, which the [`Suite`] counts and prints. Nothing passes in silence.
 //!
+//! Dockerfile builds start from base images that need no registry ([`bases`]), and are held against BuildKit's recorded outcomes
+//! ([`conformance`]).
+//!
 //! Guards end the servers they started when they are dropped, also when a test panics.
 
+pub mod bases;
 mod binary;
 mod certificate;
+pub mod conformance;
 mod dockerd;
 mod faults;
 mod folder;

@@ -95,3 +95,15 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
 }
+
+/// The youngest longshore of a profile. The machine's own target stands in the path, since .cargo/config.toml names it.
+pub(crate) fn newest_binary(profile: &str) -> Result<PathBuf> {
+    let target = target_folder();
+    let entries = std::fs::read_dir(&target).map_err(context(format!("cannot list {}", target.display())))?;
+    let mut built: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path().join(profile).join("longshore")))
+        .filter(|path| path.is_file())
+        .collect();
+    built.sort_by_key(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
+    built.pop().ok_or_else(|| format!("no {profile}/longshore stands under {}", target.display()))
+}

@@ -4,6 +4,7 @@
 
 mod bench;
 mod command;
+mod conformance;
 mod examples;
 mod prepare;
 mod test;
@@ -17,6 +18,9 @@ Usage: cargo xtask COMMAND
   test            installs what the tests need (as root on Debian), then runs all checks and tests
   bench [CELL…]   measures longshore against its peers and writes docs/benchmarks.md;
                   cells: build, memory, registry, digests, binary
+  conformance record|check|live [CASE…]
+                  record what BuildKit makes of the suite's Dockerfiles, check longshore against
+                  what is recorded, or against BuildKit live; `copy-*` names several cases
 ";
 
 fn main() -> ExitCode {
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::test(),
         ["bench", cells @ ..] => bench::bench(cells),
+        ["conformance", what, cases @ ..] => conformance::conformance(what, cases),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -15,7 +15,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use crate::command::{Result, cargo, context, repository, run, target_folder};
+use crate::command::{Result, cargo, context, newest_binary, repository, run, target_folder};
 use peers::Peers;
 use report::Row;
 
@@ -82,15 +82,7 @@ fn release_binary() -> Result<PathBuf> {
     if !run(cargo().args(["build", "--release", "--locked", "--package", "longshore"]))? {
         return Err("longshore does not compile".into());
     }
-    // The machine's own target stands in the path, since .cargo/config.toml names it.
-    let target = target_folder();
-    let entries = std::fs::read_dir(&target).map_err(context(format!("cannot list {}", target.display())))?;
-    let mut built: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path().join("release/longshore")))
-        .filter(|path| path.is_file())
-        .collect();
-    built.sort_by_key(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
-    built.pop().ok_or_else(|| format!("no release/longshore stands under {}", target.display()))
+    newest_binary("release")
 }
 
 /// An empty folder at a path where one may have been.

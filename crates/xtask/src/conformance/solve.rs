@@ -1,0 +1,110 @@
+//! Building a case with BuildKit.
+
+use std::path::Path;
+use std::process::Output;
+
+use longshore_testkit::Folder;
+use longshore_testkit::bases::Bases;
+use longshore_testkit::conformance::{Case, Failure, Outcome, Prepared, line_of, observe};
+
+use super::chain;
+use super::daemon::Daemon;
+use crate::command::{Result, command, context};
+
+/// The store that `--oci-layout` gives a name, for `oci-layout://` references.
+const STORE: &str = "bases";
+
+/// What BuildKit makes of a case.
+///
+/// Errors: the case cannot be prepared, or BuildKit says neither that it built nor why it did not.
+pub(super) fn build(daemon: &Daemon, case: &Case, bases: &Bases) -> Result<Outcome> {
+    let prepared = case.prepare().map_err(|error| chain(&error))?;
+    let output = Folder::new().map_err(context("cannot make a folder"))?;
+    let layout = output.join("layout");
+    let mut buildctl = command(&daemon.buildctl);
+    buildctl
+        .args(["--addr", &daemon.address(), "build", "--progress=plain", "--frontend=dockerfile.v0"])
+        // A recorded outcome must not depend on what was recorded before.
+        .arg("--no-cache")
+        .args(arguments(&prepared, bases)?)
+        .args(["--output", &exporter(case, &layout)]);
+    let ended = buildctl.output().map_err(context("cannot start buildctl"))?;
+    if ended.status.success() {
+        return observe(&layout, bases, case.compares_times()).map_err(|error| chain(&error));
+    }
+    failure(&ended, case, &prepared).map(Outcome::Failure)
+}
+
+fn exporter(case: &Case, layout: &Path) -> String {
+    let mut exporter = format!("type=oci,tar=false,dest={}", layout.display());
+    // What longshore does whenever a date is given, BuildKit does on request.
+    if case.build_args().contains_key("SOURCE_DATE_EPOCH") {
+        exporter.push_str(",rewrite-timestamp=true");
+    }
+    for (name, value) in case.annotations() {
+        exporter.push_str(&format!(",annotation.{name}={value}"));
+    }
+    exporter
+}
+
+fn arguments(prepared: &Prepared, bases: &Bases) -> Result<Vec<String>> {
+    let case = prepared.case();
+    let dockerfile = prepared.dockerfile();
+    let folder = dockerfile.parent().unwrap_or(&dockerfile);
+    let mut arguments = Vec::new();
+    let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
+    add("--local", format!("context={}", prepared.context().display()));
+    add("--local", format!("dockerfile={}", folder.display()));
+    add("--opt", format!("filename={}", case.dockerfile_name()));
+    if let Some(target) = case.target() {
+        add("--opt", format!("target={target}"));
+    }
+    if !case.platforms().is_empty() {
+        add("--opt", format!("platform={}", case.platforms().join(",")));
+    }
+    for (name, value) in case.build_args() {
+        add("--opt", format!("build-arg:{name}={value}"));
+    }
+    for (name, value) in case.labels() {
+        add("--opt", format!("label:{name}={value}"));
+    }
+    if !case.add_hosts().is_empty() {
+        add("--opt", format!("add-hosts={}", hosts(case.add_hosts())));
+    }
+    for (id, path) in prepared.secrets() {
+        add("--secret", format!("id={id},src={}", path.display()));
+    }
+    for (number, (name, path)) in prepared.folders().into_iter().enumerate() {
+        add("--local", format!("named{number}={}", path.display()));
+        add("--opt", format!("context:{name}=local:named{number}"));
+    }
+    add("--oci-layout", format!("{STORE}={}", bases.folder().display()));
+    for (name, base) in prepared.bases() {
+        let image = bases.image(&base).map_err(|error| chain(&error))?;
+        let image = image.ok_or_else(|| format!("there is no base {base}"))?;
+        add("--opt", format!("context:{name}=oci-layout://{STORE}@{}", image.digest()));
+    }
+    Ok(arguments)
+}
+
+/// `NAME=ADDRESS`, comma-separated, as the frontend reads them; people write a colon.
+fn hosts(hosts: &[String]) -> String {
+    let pairs: Vec<String> = hosts.iter().map(|host| host.replacen(':', "=", 1)).collect();
+    pairs.join(",")
+}
+
+fn failure(ended: &Output, case: &Case, prepared: &Prepared) -> Result<Failure> {
+    let text = String::from_utf8_lossy(&ended.stderr);
+    let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    let error = error.ok_or_else(|| format!("buildctl ended with {}:\n{text}", ended.status))?;
+    // Where the case was written differs from run to run.
+    let message = error.replace(&prepared.folder().display().to_string(), "FOLDER");
+    Ok(Failure { line: named_line(&text, case.dockerfile_name()), message })
+}
+
+/// The line above the excerpt, which a line of dashes begins.
+fn named_line(text: &str, name: &str) -> Option<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let excerpt = lines.windows(2).rfind(|pair| pair[1].starts_with("-----"))?;
+    line_of(excerpt[0], name)
+}
