@@ -124,11 +124,24 @@ impl std::fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
+/// The wish to stop, of a piece of work or of what it is part of.
+#[derive(Default)]
+struct Stop {
+    own: AtomicBool,
+    above: Option<Arc<Stop>>,
+}
+
+impl Stop {
+    fn is_set(&self) -> bool {
+        self.own.load(Ordering::SeqCst) || self.above.as_ref().is_some_and(|above| above.is_set())
+    }
+}
+
 /// The handle that libraries report to. Cheap to clone; clones share listener and cancellation.
 #[derive(Clone)]
 pub struct Events {
     listener: Arc<dyn Listener>,
-    cancelled: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     next: Arc<AtomicU64>,
 }
 
@@ -141,12 +154,18 @@ impl std::fmt::Debug for Events {
 impl Events {
     /// Events that go to `listener`.
     pub fn new(listener: Arc<dyn Listener>) -> Self {
-        Events { listener, cancelled: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+        Events { listener, stop: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Events that nobody hears.
     pub fn silent() -> Self {
         Events::new(Arc::new(Silent))
+    }
+
+    /// A handle for a part of the work, which can be asked to stop by itself; it stops with the whole too.
+    pub fn part(&self) -> Events {
+        let stop = Stop { own: AtomicBool::new(false), above: Some(Arc::clone(&self.stop)) };
+        Events { stop: Arc::new(stop), ..self.clone() }
     }
 
     /// Opens a task. It ends as failed if dropped before [`Task::done`] or one of its sisters.
@@ -168,12 +187,12 @@ impl Events {
 
     /// Asks all work that holds this handle to stop.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
+        self.stop.own.store(true, Ordering::SeqCst);
     }
 
     /// Whether the work was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::SeqCst)
+        self.stop.is_set()
     }
 
     /// Fails with [`Cancelled`] once the work was asked to stop: for the `?` of long loops.
@@ -267,6 +286,16 @@ mod tests {
             })
             .collect();
         assert_eq!(ends, [(1, Outcome::Failed), (2, Outcome::Cached)]);
+    }
+
+    #[test]
+    fn a_part_stops_alone_and_with_the_whole() {
+        let whole = Events::silent();
+        let (one, two) = (whole.part(), whole.part());
+        one.cancel();
+        assert_eq!((one.is_cancelled(), two.is_cancelled(), whole.is_cancelled()), (true, false, false));
+        whole.cancel();
+        assert!(two.part().is_cancelled());
     }
 
     #[test]
