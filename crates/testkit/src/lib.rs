@@ -17,6 +17,7 @@ pub mod bases;
 mod binary;
 mod certificate;
 pub mod conformance;
+pub mod distributions;
 mod dockerd;
 mod faults;
 mod folder;

@@ -22,6 +22,8 @@ pub enum Requirement {
     ModuleProxy,
     /// What it takes to start containers with dockerd by hand: root, dockerd, containerd, runc and a Docker client.
     Containers,
+    /// An image of a real distribution, such as `golang:1.21-alpine`: `cargo xtask bases` makes it.
+    Distribution(&'static str),
 }
 
 /// Why a test did not run. As an error it ends a test of a [`crate::Suite`] as skipped instead of failed.
@@ -41,6 +43,7 @@ impl Requirement {
             Requirement::Root => root(),
             Requirement::ModuleProxy => module_proxy(),
             Requirement::Containers => containers(),
+            Requirement::Distribution(name) => crate::distributions::check(name),
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
 
+mod bases;
 mod bench;
 mod command;
 mod conformance;
@@ -21,6 +22,8 @@ Usage: cargo xtask COMMAND
   conformance record|check|live [CASE…]
                   record what BuildKit makes of the suite's Dockerfiles, check longshore against
                   what is recorded, or against BuildKit live; `copy-*` names several cases
+  bases [OUT] [--only IMAGE…]
+                  makes the base images of the tests' Dockerfiles, as root on Debian, in an OCI layout
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::test(),
         ["bench", cells @ ..] => bench::bench(cells),
+        ["bases", arguments @ ..] => bases::bases(arguments),
         ["conformance", what, cases @ ..] => conformance::conformance(what, cases),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

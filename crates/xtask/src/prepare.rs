@@ -17,6 +17,8 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
     ("git", &["git"], "makes the commits that versions are stamped from"),
     ("curl", &["curl"], "asks services for their health"),
     ("tmux", &["tmux"], "is a terminal for progress bars"),
+    ("qemu-img", &["qemu-utils"], "reads the disk image that Alpine comes in"),
+    ("debugfs", &["e2fsprogs"], "reads the file system in it"),
     ("strace", &["strace"], "counts what a build that has nothing to do does"),
 ];
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::command::{Result, cargo, lines, run};
 use crate::totals::{Reader, Totals};
-use crate::{examples, prepare};
+use crate::{bases, examples, prepare};
 
 /// Runs all checks and tests, one after the other, whether or not those before passed; says whether all did.
 pub(crate) fn test() -> Result<bool> {
@@ -13,6 +13,9 @@ pub(crate) fn test() -> Result<bool> {
     heading("What the tests need");
     prepare::prepare()?;
     prepare::prepare_rust()?;
+
+    heading("Base images");
+    bases::prepare();
 
     heading("Formatting");
     totals.count("formatting (cargo fmt --check)", run(cargo().args(["fmt", "--all", "--check"]))?);
