@@ -36,6 +36,16 @@ pub struct Heredoc {
     pub span: Span,
 }
 
+impl Heredoc {
+    /// The content as it is used: with `<<-`, without the tabs that lines start with.
+    pub fn text(&self) -> String {
+        if !self.chomp {
+            return self.content.clone();
+        }
+        self.content.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
+    }
+}
+
 /// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
@@ -151,6 +161,11 @@ pub struct From {
     pub name: Option<Word>,
 }
 
+/// The name of a stage as BuildKit knows it: in lower case.
+pub(crate) fn stage_name(name: &str) -> String {
+    name.to_lowercase()
+}
+
 /// `COPY` or `ADD`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
@@ -200,6 +215,8 @@ pub struct Run {
     pub network: Option<Word>,
     /// `--security`
     pub security: Option<Word>,
+    /// `--device`, in order, as typed.
+    pub devices: Vec<Word>,
 }
 
 /// A `--mount` of RUN: its `key=value` fields, keys in lower case, values not expanded (a key without a value has `None`).
@@ -215,6 +232,7 @@ pub struct Mount {
 
 /// `HEALTHCHECK`
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a file has few of them")]
 pub enum Healthcheck {
     /// `HEALTHCHECK NONE`
     None,
