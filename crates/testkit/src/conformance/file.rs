@@ -24,7 +24,7 @@ pub struct FileRecord {
     /// The size of any other file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// SHA-256 of any other content.
+    /// SHA-256 of any other content; `busybox` for that of the bases' program, which machines have in several versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// What a symbolic link points at.
@@ -51,6 +51,12 @@ impl FileRecord {
     /// The record of what is no longer there.
     pub(super) fn gone() -> FileRecord {
         FileRecord { is: GONE.to_owned(), ..FileRecord::default() }
+    }
+
+    /// Makes this the record of a file with the content of the bases' busybox.
+    pub(super) fn is_busybox(&mut self) {
+        self.size = None;
+        self.sha256 = Some("busybox".to_owned());
     }
 
     /// The record of a file; `text` is its content where that is short.

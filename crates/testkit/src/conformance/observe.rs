@@ -10,7 +10,7 @@ use longshore_events::Events;
 use longshore_image::flatten::{Contents, FileKind, FlattenError, Tree, flatten};
 use longshore_image::layer::{TarError, TarKind, entries, inside};
 use longshore_image::{ContentError, Image, Layout, LayoutError};
-use longshore_oci::History;
+use longshore_oci::{Digest, History};
 
 use super::file::FileRecord;
 use super::outcome::{HistoryRecord, ImageOutcome, Outcome};
@@ -69,12 +69,26 @@ pub fn observe(folder: &Path, bases: &Bases, times: bool) -> Result<Outcome, Obs
     let (Some(root), 1) = (roots.first(), digests.len()) else {
         return Err(ObserveError::Count { path: folder.to_owned(), count: digests.len() });
     };
-    let known = known_bases(bases)?;
+    let known = Known { bases: known_bases(bases)?, program: program(bases)?, times };
     let mut images = BTreeMap::new();
     for image in layout.image(&root.descriptor).images()? {
-        images.insert(image.config()?.platform().to_string(), read(&image, &known, times)?);
+        images.insert(image.config()?.platform().to_string(), known.read(&image)?);
     }
     Ok(Outcome::Images(images))
+}
+
+/// What an image is read against.
+struct Known {
+    bases: Vec<(&'static str, Image)>,
+    /// The busybox of the bases: what differs from machine to machine.
+    program: Option<Digest>,
+    times: bool,
+}
+
+fn program(bases: &Bases) -> Result<Option<Digest>, ObserveError> {
+    let Some(base) = bases.image("busybox")? else { return Ok(None) };
+    let tree = flatten(&base, Contents::Hashed, &Events::silent())?;
+    Ok(tree.get("bin/busybox").and_then(|file| file.content.clone()))
 }
 
 /// Every base that is a single image, or one of an index's, with its name.
@@ -88,33 +102,56 @@ fn known_bases(bases: &Bases) -> Result<Vec<(&'static str, Image)>, ObserveError
     Ok(known)
 }
 
-fn read(image: &Image, known: &[(&'static str, Image)], times: bool) -> Result<ImageOutcome, ObserveError> {
-    let config = image.config()?;
-    let manifest = image.manifest()?;
-    let base = find_base(&config, known)?;
-    let records = records(image, times)?;
-    let (below, layers, past) = match &base {
-        None => (BTreeMap::new(), 0, 0),
-        Some((_, base)) => {
-            let config = base.config()?;
-            (self::records(base, times)?, config.rootfs.diff_ids.len(), config.history.len())
+impl Known {
+    fn read(&self, image: &Image) -> Result<ImageOutcome, ObserveError> {
+        let config = image.config()?;
+        let manifest = image.manifest()?;
+        let base = find_base(&config, &self.bases)?;
+        let records = self.records(image)?;
+        let (below, layers, past) = match &base {
+            None => (BTreeMap::new(), 0, 0),
+            Some((_, base)) => {
+                let config = base.config()?;
+                (self.records(base)?, config.rootfs.diff_ids.len(), config.history.len())
+            }
+        };
+        let history = config.history.iter().skip(past).map(|history| HistoryRecord {
+            created_by: history.created_by.clone(),
+            comment: history.comment.clone(),
+            empty_layer: history.empty_layer,
+        });
+        Ok(ImageOutcome {
+            base: base.map(|(name, _)| (*name).to_owned()),
+            layers: manifest.layers.len().saturating_sub(layers),
+            files: changes(&below, &records),
+            config: serde_json::to_value(&config.config).map_err(ObserveError::Json)?,
+            author: config.author.clone(),
+            created: config.created.clone().filter(|_| self.times),
+            history: history.collect(),
+            annotations: manifest.annotations.into_iter().collect(),
+        })
+    }
+
+    /// Every file of an image, by path.
+    fn records(&self, image: &Image) -> Result<BTreeMap<String, FileRecord>, ObserveError> {
+        let tree = flatten(image, Contents::Hashed, &Events::silent())?;
+        let texts = texts(image, &tree)?;
+        let names = names_of_links(&tree);
+        let mut records = BTreeMap::new();
+        for (path, file) in tree.files() {
+            let own = (file.layer, file.target.clone().filter(|_| file.kind == FileKind::Hardlink));
+            let stored = own.1.as_deref().unwrap_or(path);
+            let text = texts.get(&(own.0, stored.to_owned())).cloned();
+            let mut record = FileRecord::of(file, text, self.times);
+            if self.program.is_some() && file.content == self.program {
+                record.is_busybox();
+            }
+            let first = names.get(&(file.layer, stored.to_owned()));
+            record.same_as = first.filter(|first| first.as_path() != path).map(|first| shown(first));
+            records.insert(shown(path), record);
         }
-    };
-    let history = config.history.iter().skip(past).map(|history| HistoryRecord {
-        created_by: history.created_by.clone(),
-        comment: history.comment.clone(),
-        empty_layer: history.empty_layer,
-    });
-    Ok(ImageOutcome {
-        base: base.map(|(name, _)| (*name).to_owned()),
-        layers: manifest.layers.len().saturating_sub(layers),
-        files: changes(&below, &records),
-        config: serde_json::to_value(&config.config).map_err(ObserveError::Json)?,
-        author: config.author.clone(),
-        created: config.created.clone().filter(|_| times),
-        history: history.collect(),
-        annotations: manifest.annotations.into_iter().collect(),
-    })
+        Ok(records)
+    }
 }
 
 /// The base whose layers and history this image begins with. Several bases share a layer, and differ in their history.
@@ -145,25 +182,6 @@ fn changes(
     let gone = below.keys().filter(|path| !above.contains_key(*path));
     let gone = gone.map(|path| (path.clone(), FileRecord::gone()));
     changed.map(|(path, file)| (path.clone(), file.clone())).chain(gone).collect()
-}
-
-/// Every file of an image, by path.
-fn records(image: &Image, times: bool) -> Result<BTreeMap<String, FileRecord>, ObserveError> {
-    let tree = flatten(image, Contents::Hashed, &Events::silent())?;
-    let mut texts = texts(image, &tree)?;
-    let names = names_of_links(&tree);
-    let mut records = BTreeMap::new();
-    for (path, file) in tree.files() {
-        let own = (file.layer, file.target.clone().filter(|_| file.kind == FileKind::Hardlink));
-        let stored = own.1.as_deref().unwrap_or(path);
-        let text = texts.get(&(own.0, stored.to_owned())).cloned();
-        let mut record = FileRecord::of(file, text, times);
-        let first = names.get(&(file.layer, stored.to_owned()));
-        record.same_as = first.filter(|first| first.as_path() != path).map(|first| shown(first));
-        records.insert(shown(path), record);
-    }
-    texts.clear();
-    Ok(records)
 }
 
 /// For each file that has several names, by its layer and the name that it is stored under: the first name by alphabet.

@@ -14,16 +14,16 @@ use crate::command::{Result, command, context, find};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running buildkitd.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     /// The client.
-    pub(super) buildctl: PathBuf,
+    pub(crate) buildctl: PathBuf,
     folder: Folder,
 }
 
 impl Daemon {
     /// Starts it and waits until it answers. It runs steps with runc, as root, on the host's network.
-    pub(super) fn start() -> Result<Daemon> {
+    pub(crate) fn start() -> Result<Daemon> {
         if !rustix::process::geteuid().is_root() {
             return Err("buildkitd needs root here".into());
         }
@@ -47,7 +47,7 @@ impl Daemon {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         address(self.folder.path())
     }
 

@@ -4,7 +4,7 @@
 //! longshore and compares; `live` does both now and compares, without touching what is recorded.
 
 mod buildkit;
-mod daemon;
+pub(crate) mod daemon;
 mod solve;
 
 use longshore_testkit::bases::Bases;

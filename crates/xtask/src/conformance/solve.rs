@@ -97,14 +97,60 @@ fn failure(ended: &Output, case: &Case, prepared: &Prepared) -> Result<Failure> 
     let text = String::from_utf8_lossy(&ended.stderr);
     let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
     let error = error.ok_or_else(|| format!("buildctl ended with {}:\n{text}", ended.status))?;
-    // Where the case was written differs from run to run.
-    let message = error.replace(&prepared.folder().display().to_string(), "FOLDER");
+    let message = steady(&error.replace(&prepared.folder().display().to_string(), "FOLDER"));
     Ok(Failure { line: named_line(&text, case.dockerfile_name()), message })
+}
+
+/// A message without what differs from run to run: BuildKit's own folders, names of its snapshots, addresses of machines.
+fn steady(message: &str) -> String {
+    let word = |word: &str| {
+        let own_folder = word.find("/cachemounts/buildkit").and_then(|start| {
+            let rest = &word[start + 1..];
+            rest.find('/')
+                .and_then(|end| rest[end + 1..].find('/').map(|next| rest[end + 1 + next..].to_owned()))
+        });
+        match own_folder {
+            Some(rest) => format!("SNAPSHOT{rest}"),
+            None if word.contains("::") && word.len() > 40 => "SNAPSHOT:".to_owned(),
+            None if word.ends_with(":53:") => "RESOLVER:".to_owned(),
+            None => word.to_owned(),
+        }
+    };
+    message.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The line above the excerpt, which a line of dashes begins.
 fn named_line(text: &str, name: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    let excerpt = lines.windows(2).rfind(|pair| pair[1].starts_with("-----"))?;
+    let excerpt = lines.windows(2).rfind(|pair| pair[0].starts_with(name) && pair[1].starts_with("-----"))?;
     line_of(excerpt[0], name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_the_same_in_every_run() {
+        for (message, expected) in [
+            (
+                "cannot copy to non-directory: /tmp/x/root/runc-overlayfs/cachemounts/buildkit3793278173/dest",
+                "cannot copy to non-directory: SNAPSHOT/dest",
+            ),
+            (
+                "checksum of ref ao7vgbxgaxa14bubgpad1tdn8::1x4m8tkm1dwyn2vhd4loeqxqd: \"/nothing\": not found",
+                "checksum of ref SNAPSHOT: \"/nothing\": not found",
+            ),
+            ("process \"sh -c a::b\" failed", "process \"sh -c a::b\" failed"),
+        ] {
+            assert_eq!(steady(message), expected);
+        }
+    }
+
+    #[test]
+    fn the_named_line_is_that_of_the_excerpt() {
+        let text = "#1 load build definition from Dockerfile\nDockerfile:4\n-----\n   4 | >>> RUN false\n-----\nerror: x\n";
+        assert_eq!(named_line(text, "Dockerfile"), Some(4));
+        assert_eq!(named_line("error: x\n", "Dockerfile"), None);
+    }
 }
