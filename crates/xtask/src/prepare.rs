@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
     ("tmux", &["tmux"], "is a terminal for progress bars"),
     ("qemu-img", &["qemu-utils"], "reads the disk image that Alpine comes in"),
     ("debugfs", &["e2fsprogs"], "reads the file system in it"),
+    ("busybox", &["busybox-static"], "is the base of the conformance suite's images"),
     ("strace", &["strace"], "counts what a build that has nothing to do does"),
 ];
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod cli;
+mod conformance;
 mod crash;
 mod image;
 mod remote;
@@ -17,5 +18,6 @@ fn main() -> std::process::ExitCode {
     let suite = build::add(suite);
     let suite = crash::add(suite);
     let suite = remote::add(suite);
+    let suite = conformance::add(suite);
     suite.run()
 }

@@ -89,6 +89,13 @@ impl Differences {
         meant.map(|meant| meant.reason.as_str())
     }
 
+    /// The cases of the list that fit none of `names`.
+    #[must_use]
+    pub fn of_no_case(&self, names: &[String]) -> Vec<&str> {
+        let unknown = self.meant.iter().filter(|meant| !names.iter().any(|name| matches(&meant.case, name)));
+        unknown.map(|meant| meant.case.as_str()).collect()
+    }
+
     /// The differences of a case that are not meant.
     #[must_use]
     pub fn without_meant(&self, case: &str, differences: Vec<Difference>) -> Vec<Difference> {

@@ -35,3 +35,31 @@ pub use run::{BuildError, build_with_longshore, builds_dockerfiles, line_of};
 fn suite_folder() -> PathBuf {
     crate::repository().join("conformance")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_recorded_outcome_and_says_what_it_shows() {
+        let cases = cases().unwrap();
+        assert!(cases.len() >= 200, "only {} cases were found", cases.len());
+        let mut failures = 0;
+        for case in &cases {
+            match case.expected() {
+                Ok(Outcome::Failure(_)) => failures += 1,
+                Ok(Outcome::Images(images)) => assert!(!images.is_empty(), "{}", case.name),
+                Err(error) => panic!("{}: {error}", case.name),
+            }
+            assert!(!case.description().is_empty(), "{}", case.name);
+        }
+        assert!(failures > 50 && failures < cases.len() / 2, "{failures} of {} cases fail", cases.len());
+    }
+
+    #[test]
+    fn a_meant_difference_is_of_a_case_that_exists() {
+        let names: Vec<String> = cases().unwrap().into_iter().map(|case| case.name).collect();
+        let all = Differences::read().unwrap();
+        assert_eq!(all.of_no_case(&names), Vec::<&str>::new());
+    }
+}
