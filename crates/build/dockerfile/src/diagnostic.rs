@@ -62,8 +62,8 @@ impl Diagnostic {
     }
 }
 
-/// The word of `known` that is at most two edits away from `typed`, as BuildKit's `suggest` has it; upper case where `typed` is in
-/// upper case. A word that differs by case alone is not what is wrong, so then there is none.
+/// The word of `known` that is at most two edits away from `typed`, as BuildKit's `suggest` has it, all in capitals or all
+/// in small letters where `typed` is. A word that differs by case alone is not what is wrong, so then there is none.
 pub(crate) fn likely<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     // A longer word is two edits away from none of the names that exist, and comparing costs the product of the lengths.
     if typed.len() > 128 {
@@ -71,7 +71,8 @@ pub(crate) fn likely<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) 
     }
     let lower = typed.to_lowercase();
     let mut best: Option<(usize, String)> = None;
-    for word in known {
+    let length = lower.chars().count();
+    for word in known.into_iter().filter(|word| word.len().abs_diff(length) < 3) {
         let distance = strsim::levenshtein(&lower, &word.to_lowercase());
         if distance == 0 {
             return None;
@@ -81,6 +82,10 @@ pub(crate) fn likely<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) 
         }
     }
     let (_, word) = best?;
-    let is_upper = typed.chars().any(char::is_alphabetic) && typed == typed.to_uppercase();
-    Some(if is_upper { word.to_uppercase() } else { word })
+    let has_letters = typed.chars().any(char::is_alphabetic);
+    Some(match has_letters {
+        true if typed == lower => word.to_lowercase(),
+        true if typed == typed.to_uppercase() => word.to_uppercase(),
+        _ => word,
+    })
 }

@@ -127,12 +127,13 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
-    /// Reads the value of a `check` directive: `skip=A,B;error=true`.
+    /// Reads the value of a `check` directive: `skip=A,B;error=true`. It ends at the first blank.
     ///
     /// Errors: an option that does not exist, or an `error` that is neither true nor false.
     pub fn read(value: &Word) -> Result<Self, Diagnostic> {
         let mut options = CheckOptions::default();
-        if value.text.trim().is_empty() {
+        let text = value.text.split(' ').next().unwrap_or_default();
+        if text.is_empty() {
             return Ok(options);
         }
         let invalid = |option: &str| {
@@ -140,7 +141,7 @@ impl CheckOptions {
             Diagnostic::error("invalid-check", value.span.clone(), message)
         };
         let list = |text: &str| text.trim().split(',').map(|rule| rule.trim().to_owned()).collect();
-        for option in value.text.trim().splitn(3, ';') {
+        for option in text.splitn(3, ';') {
             let (name, setting) = option.split_once('=').ok_or_else(|| invalid(option))?;
             match name.trim() {
                 "skip" => options.skip = list(setting),

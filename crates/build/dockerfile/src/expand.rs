@@ -2,8 +2,7 @@
 //!
 //! This is the dialect of BuildKit's `shell` package (lex.go), which is near the shell's but not the same: `${v:=w}` does not exist,
 //! `*` in a pattern does not match a line feed, `<<` keeps the blanks after it in the word. What differs on purpose: nesting ends
-//! at [`DEEPEST`], so that no input can exhaust the stack, and a word such as `80${X:-81}` is one word when it is split, while
-//! BuildKit forgets what stands before the braces.
+//! at [`DEEPEST`], so that no input can exhaust the stack.
 
 mod lexer;
 mod pattern;
@@ -63,6 +62,13 @@ impl<'l> Expander<'l> {
     #[must_use]
     pub fn keeping_quotes(mut self) -> Self {
         self.raw_quotes = true;
+        self
+    }
+
+    /// Quotes are characters like any other.
+    #[must_use]
+    pub fn ignoring_quotes(mut self) -> Self {
+        self.skip_quotes = true;
         self
     }
 

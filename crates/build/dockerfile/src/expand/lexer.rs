@@ -10,6 +10,8 @@ pub(super) struct Lexer<'x> {
     rest: &'x str,
     raw_escapes: bool,
     depth: usize,
+    /// Whether the inside of a substitution was read since this was looked at.
+    was_inside: bool,
     expansion: Expansion,
 }
 
@@ -45,6 +47,7 @@ impl<'x> Lexer<'x> {
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             raw_escapes: options.raw_escapes,
             depth: 0,
+            was_inside: false,
             expansion: Expansion::default(),
         }
     }
@@ -80,6 +83,7 @@ impl<'x> Lexer<'x> {
         let outcome = self.until_inner(stop, pattern);
         self.raw_escapes = outer;
         self.depth -= 1;
+        self.was_inside = true;
         outcome
     }
 
@@ -94,6 +98,7 @@ impl<'x> Lexer<'x> {
             let special = match character {
                 '$' => {
                     let value = self.dollar()?;
+                    self.forget(&mut words);
                     value.chars().for_each(|character| words.push(character));
                     result.push_str(&value);
                     continue;
@@ -104,6 +109,7 @@ impl<'x> Lexer<'x> {
                 _ => None,
             };
             if let Some(text) = special {
+                self.forget(&mut words);
                 words.current.push_str(&text);
                 result.push_str(&text);
                 continue;
@@ -126,6 +132,14 @@ impl<'x> Lexer<'x> {
             None => Ok((result, words.finish())),
             Some('/') => Err(ExpandErrorKind::OpenReplacement),
             Some(_) => Err(ExpandErrorKind::OpenBrace),
+        }
+    }
+
+    /// Upstream has one buffer for the words of all levels, so what stands before a substitution with a modifier in the same word
+    /// is lost: `80${X:-81}` is split into the word `81`. Which lines open heredocs depends on it.
+    fn forget(&mut self, words: &mut Words) {
+        if std::mem::take(&mut self.was_inside) {
+            words.current.clear();
         }
     }
 

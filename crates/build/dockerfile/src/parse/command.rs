@@ -118,7 +118,7 @@ impl FlagWord {
                 (in_text - 1, range.start..in_line - 1, Some(word))
             }
         };
-        let name = self.text[..name_end].trim_start_matches('-').to_owned();
+        let name = self.text[..name_end].strip_prefix("--").unwrap_or_default().to_owned();
         Flag { name: Word { text: name, span: line.span(&name_range) }, value }
     }
 }

@@ -300,7 +300,8 @@ impl Reader<'_> {
         if let Some(message) = refused {
             return Err(Diagnostic::error("invalid-trigger", keyword.span, message));
         }
-        let mut text = self.line.text[arguments.clone()].to_owned();
+        // Upstream keeps what stands behind the last word.
+        let mut text = self.line.text[arguments.start..].to_owned();
         for heredoc in &self.heredocs {
             text.push('\n');
             text.push_str(&heredoc.content);
