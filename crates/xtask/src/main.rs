@@ -18,7 +18,7 @@ Usage: cargo xtask COMMAND
 
   test            installs what the tests need (as root on Debian), then runs all checks and tests
   bench [CELL…]   measures longshore against its peers and writes docs/benchmarks.md;
-                  cells: build, memory, registry, digests, binary
+                  cells: build, dockerfile, memory, registry, digests, binary
   conformance record|check|live [CASE…]
                   record what BuildKit makes of the suite's Dockerfiles, check longshore against
                   what is recorded, or against BuildKit live; `copy-*` names several cases

@@ -6,6 +6,7 @@
 mod binary;
 mod build;
 mod digests;
+mod dockerfile;
 mod images;
 mod measure;
 mod memory;
@@ -30,8 +31,9 @@ pub(crate) struct Bench {
 type Cell = (&'static str, &'static str, fn(&Bench) -> Result<Vec<Row>>);
 
 /// Each cell's name, title and measurement.
-const CELLS: [Cell; 5] = [
+const CELLS: [Cell; 6] = [
     ("build", "Native builds", build::measure),
+    ("dockerfile", "Dockerfile builds", dockerfile::measure),
     ("memory", "Peak memory with a layer of 2 GiB", memory::measure),
     ("registry", "Push and pull over loopback", registry::measure),
     ("digests", "The same digest everywhere", digests::measure),
