@@ -4,6 +4,7 @@ mod build;
 mod cli;
 mod conformance;
 mod crash;
+mod guide;
 mod image;
 mod remote;
 mod run;
@@ -18,6 +19,7 @@ fn main() -> std::process::ExitCode {
     let suite = build::add(suite);
     let suite = crash::add(suite);
     let suite = remote::add(suite);
+    let suite = guide::add(suite);
     let suite = conformance::add(suite);
     suite.run()
 }
