@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<DeclaredFile>,
     #[serde(default)]
     pub(crate) archives: Vec<DeclaredArchive>,
+    #[serde(default)]
+    pub(crate) served: Vec<Served>,
 }
 
 fn dockerfile() -> String {
@@ -113,6 +115,27 @@ pub(crate) enum ContextSource {
 pub(crate) struct Secret {
     pub(crate) id: String,
     pub(crate) text: String,
+}
+
+/// What a web server answers; the build argument SERVER says where it is. All else is answered with 404.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Served {
+    /// Path and query.
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) text: String,
+    /// A file of the case's folder instead of the text.
+    #[serde(default)]
+    pub(crate) file: Option<PathBuf>,
+    #[serde(default = "found")]
+    pub(crate) status: u16,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+fn found() -> u16 {
+    200
 }
 
 /// A file that git does not keep as it must be. One of the kinds is given; without any, a file that git keeps gets a mode,
@@ -219,6 +242,12 @@ impl Case {
         &self.settings.description
     }
 
+    /// Whether the date of the build is given.
+    #[must_use]
+    pub fn is_dated(&self) -> bool {
+        self.settings.build_args.contains_key("SOURCE_DATE_EPOCH")
+    }
+
     /// Whether modification times and dates are part of the outcome.
     #[must_use]
     pub fn compares_times(&self) -> bool {
@@ -235,12 +264,6 @@ impl Case {
     #[must_use]
     pub fn platforms(&self) -> &[String] {
         &self.settings.platforms
-    }
-
-    /// `--build-arg`.
-    #[must_use]
-    pub fn build_args(&self) -> &BTreeMap<String, String> {
-        &self.settings.build_args
     }
 
     /// `--label`.

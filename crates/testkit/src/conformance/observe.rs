@@ -14,6 +14,7 @@ use longshore_oci::{Digest, History};
 
 use super::file::FileRecord;
 use super::outcome::{HistoryRecord, ImageOutcome, Outcome};
+use super::prepare::Prepared;
 use crate::bases::{Bases, BasesError, NAMES};
 
 /// Longest content that stands in a record as text.
@@ -60,8 +61,8 @@ pub enum ObserveError {
     Json(#[source] serde_json::Error),
 }
 
-/// The outcome whose images are in the layout at `folder`; `times` says whether times are part of it.
-pub fn observe(folder: &Path, bases: &Bases, times: bool) -> Result<Outcome, ObserveError> {
+/// The outcome of `prepared` whose images are in the layout at `folder`.
+pub fn observe(folder: &Path, prepared: &Prepared, bases: &Bases) -> Result<Outcome, ObserveError> {
     let layout = Layout::open(folder)?;
     let roots = layout.entries()?;
     let mut digests: Vec<_> = roots.iter().map(|root| &root.descriptor.digest).collect();
@@ -69,7 +70,7 @@ pub fn observe(folder: &Path, bases: &Bases, times: bool) -> Result<Outcome, Obs
     let (Some(root), 1) = (roots.first(), digests.len()) else {
         return Err(ObserveError::Count { path: folder.to_owned(), count: digests.len() });
     };
-    let known = Known { bases: known_bases(bases)?, program: program(bases)?, times };
+    let known = Known { bases: known_bases(bases)?, program: program(bases)?, prepared };
     let mut images = BTreeMap::new();
     for image in layout.image(&root.descriptor).images()? {
         images.insert(image.config()?.platform().to_string(), known.read(&image)?);
@@ -78,11 +79,11 @@ pub fn observe(folder: &Path, bases: &Bases, times: bool) -> Result<Outcome, Obs
 }
 
 /// What an image is read against.
-struct Known {
+struct Known<'case> {
     bases: Vec<(&'static str, Image)>,
     /// The busybox of the bases: what differs from machine to machine.
     program: Option<Digest>,
-    times: bool,
+    prepared: &'case Prepared,
 }
 
 fn program(bases: &Bases) -> Result<Option<Digest>, ObserveError> {
@@ -102,7 +103,11 @@ fn known_bases(bases: &Bases) -> Result<Vec<(&'static str, Image)>, ObserveError
     Ok(known)
 }
 
-impl Known {
+impl Known<'_> {
+    fn times(&self) -> bool {
+        self.prepared.case().compares_times()
+    }
+
     fn read(&self, image: &Image) -> Result<ImageOutcome, ObserveError> {
         let config = image.config()?;
         let manifest = image.manifest()?;
@@ -116,7 +121,7 @@ impl Known {
             }
         };
         let history = config.history.iter().skip(past).map(|history| HistoryRecord {
-            created_by: history.created_by.clone(),
+            created_by: history.created_by.as_deref().map(|text| self.prepared.steady(text)),
             comment: history.comment.clone(),
             empty_layer: history.empty_layer,
         });
@@ -126,7 +131,7 @@ impl Known {
             files: changes(&below, &records),
             config: serde_json::to_value(&config.config).map_err(ObserveError::Json)?,
             author: config.author.clone(),
-            created: config.created.clone().filter(|_| self.times),
+            created: config.created.clone().filter(|_| self.times()),
             history: history.collect(),
             annotations: manifest.annotations.into_iter().collect(),
         })
@@ -142,7 +147,7 @@ impl Known {
             let own = (file.layer, file.target.clone().filter(|_| file.kind == FileKind::Hardlink));
             let stored = own.1.as_deref().unwrap_or(path);
             let text = texts.get(&(own.0, stored.to_owned())).cloned();
-            let mut record = FileRecord::of(file, text, self.times);
+            let mut record = FileRecord::of(file, text, self.times());
             if self.program.is_some() && file.content == self.program {
                 record.is_busybox();
             }

@@ -1,5 +1,6 @@
 //! Cases on disk: the case's folder, copied, with what git cannot keep made by its declarations.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -9,17 +10,17 @@ use longshore_image::layer::{Entry, EntryKind, LayerBuilder, LayerError, Timesta
 use longshore_oci::media_type::{Compression, ImageFormat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps as FileTimes, XattrFlags};
 
-use super::case::{Case, ContextSource, DeclaredArchive, DeclaredEntry, DeclaredFile};
-use crate::Folder;
+use super::case::{Case, ContextSource, DeclaredArchive, DeclaredEntry, DeclaredFile, Served};
+use crate::{Answer, FaultServer, Folder, Reply, Request};
 
 /// Modification time of all that declares none: the first second of 2021.
 const TIME: i64 = 1_609_459_200;
 
 /// A case that is ready to be built; its folder goes on drop.
-#[derive(Debug)]
 pub struct Prepared {
     folder: Folder,
     case: Case,
+    server: Option<FaultServer>,
 }
 
 /// A case that cannot be prepared.
@@ -43,6 +44,9 @@ pub enum PrepareError {
         /// What stands there.
         value: String,
     },
+    /// The server of what is served does not start.
+    #[error("cannot start a web server")]
+    Serve(#[source] io::Error),
     /// A declared archive cannot be written.
     #[error(transparent)]
     Archive(#[from] LayerError),
@@ -79,12 +83,19 @@ impl Case {
             let name = secret_name(&secret.id);
             folder.write(&name, &secret.text).map_err(making(Path::new(&name)))?;
         }
-        Ok(Prepared { folder, case: self.clone() })
+        let server = serve(root, &self.settings.served)?;
+        Ok(Prepared { folder, case: self.clone(), server })
     }
 }
 
 fn secret_name(id: &str) -> String {
     format!(".secrets/{id}")
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Prepared").field(&self.case.name).field(&self.folder).finish()
+    }
 }
 
 impl Prepared {
@@ -110,6 +121,24 @@ impl Prepared {
     #[must_use]
     pub fn context(&self) -> PathBuf {
         self.folder.join(&self.case.settings.context)
+    }
+
+    /// `--build-arg`: those of the case, and SERVER where it has one.
+    #[must_use]
+    pub fn build_args(&self) -> Vec<(String, String)> {
+        let own = self.case.settings.build_args.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let server = self.server.iter().map(|server| ("SERVER".to_owned(), server.url()));
+        own.chain(server).collect()
+    }
+
+    /// `text` without what differs from run to run: the case's folder and its server's address.
+    #[must_use]
+    pub fn steady(&self, text: &str) -> String {
+        let text = text.replace(&self.folder().display().to_string(), "FOLDER");
+        match &self.server {
+            Some(server) => text.replace(&server.url(), "SERVER"),
+            None => text,
+        }
     }
 
     /// Where each secret is, by its id.
@@ -139,6 +168,26 @@ impl Prepared {
         });
         own.into_iter().chain(given).collect()
     }
+}
+
+fn serve(root: &Path, served: &[Served]) -> Result<Option<FaultServer>, PrepareError> {
+    if served.is_empty() {
+        return Ok(None);
+    }
+    let mut answers = BTreeMap::new();
+    for served in served {
+        let body = match &served.file {
+            Some(file) => fs::read(root.join(file)).map_err(making(file))?,
+            None => served.text.clone().into_bytes(),
+        };
+        let answer = Answer::new(served.status, body);
+        let answer = served.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
+        answers.insert(served.target.clone(), answer);
+    }
+    let nothing = Answer::new(404, "nothing here\n");
+    let answer =
+        move |request: &Request| Reply::Answer(answers.get(&request.target).unwrap_or(&nothing).clone());
+    FaultServer::start(answer).map(Some).map_err(PrepareError::Serve)
 }
 
 /// Copies what git keeps. Modes are normalised: those of a checkout follow the umask.

@@ -44,7 +44,7 @@ pub fn build_with_longshore(
     let layout = prepared.folder().join(".output");
     let ran = user.run(arguments(prepared, bases, &layout))?;
     if ran.status.success() {
-        return Ok(observe(&layout, bases, prepared.case().compares_times())?);
+        return Ok(observe(&layout, prepared, bases)?);
     }
     // 1 says that the work failed; all others would hide that the work was never begun.
     let ran = ran.expect_code(1)?;
@@ -61,7 +61,7 @@ fn arguments(prepared: &Prepared, bases: &Bases, layout: &Path) -> Vec<OsString>
     if !case.platforms().is_empty() {
         add("--platform", case.platforms().join(","));
     }
-    for (name, value) in case.build_args() {
+    for (name, value) in prepared.build_args() {
         add("--build-arg", format!("{name}={value}"));
     }
     for (name, value) in case.labels() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Result, command, context, find, run};
 
 /// What is recorded from.
-const VERSION: &str = "v0.34.2";
+pub(crate) const VERSION: &str = "v0.34.2";
 const MODULE: &str = "github.com/moby/buildkit";
 
 /// Where the programs are.

@@ -3,7 +3,7 @@
 //! `record` asks a real buildkitd for the outcome of each case and writes it beside the case; `check` builds the cases with
 //! longshore and compares; `live` does both now and compares, without touching what is recorded.
 
-mod buildkit;
+pub(crate) mod buildkit;
 pub(crate) mod daemon;
 mod solve;
 

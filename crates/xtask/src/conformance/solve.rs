@@ -30,7 +30,7 @@ pub(super) fn build(daemon: &Daemon, case: &Case, bases: &Bases) -> Result<Outco
         .args(["--output", &exporter(case, &layout)]);
     let ended = buildctl.output().map_err(context("cannot start buildctl"))?;
     if ended.status.success() {
-        return observe(&layout, bases, case.compares_times()).map_err(|error| chain(&error));
+        return observe(&layout, &prepared, bases).map_err(|error| chain(&error));
     }
     failure(&ended, case, &prepared).map(Outcome::Failure)
 }
@@ -38,7 +38,7 @@ pub(super) fn build(daemon: &Daemon, case: &Case, bases: &Bases) -> Result<Outco
 fn exporter(case: &Case, layout: &Path) -> String {
     let mut exporter = format!("type=oci,tar=false,dest={}", layout.display());
     // What longshore does whenever a date is given, BuildKit does on request.
-    if case.build_args().contains_key("SOURCE_DATE_EPOCH") {
+    if case.is_dated() {
         exporter.push_str(",rewrite-timestamp=true");
     }
     for (name, value) in case.annotations() {
@@ -62,7 +62,7 @@ fn arguments(prepared: &Prepared, bases: &Bases) -> Result<Vec<String>> {
     if !case.platforms().is_empty() {
         add("--opt", format!("platform={}", case.platforms().join(",")));
     }
-    for (name, value) in case.build_args() {
+    for (name, value) in prepared.build_args() {
         add("--opt", format!("build-arg:{name}={value}"));
     }
     for (name, value) in case.labels() {
@@ -97,7 +97,7 @@ fn failure(ended: &Output, case: &Case, prepared: &Prepared) -> Result<Failure> 
     let text = String::from_utf8_lossy(&ended.stderr);
     let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
     let error = error.ok_or_else(|| format!("buildctl ended with {}:\n{text}", ended.status))?;
-    let message = steady(&error.replace(&prepared.folder().display().to_string(), "FOLDER"));
+    let message = steady(&prepared.steady(error));
     Ok(Failure { line: named_line(&text, case.dockerfile_name()), message })
 }
 
