@@ -1,4 +1,4 @@
-//! Entries → tar → hash → gzip → hash → writer, in one pass and with bounded memory.
+//! Entries → tar → hash → compression → hash → writer, in one pass and with bounded memory.
 
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +8,7 @@ use longshore_oci::media_type::{Compression, ImageFormat};
 use longshore_oci::{Algorithm, Descriptor, Digest, Digester};
 use tar::{EntryType, Header};
 
+use crate::layer::compress::Compressor;
 use crate::layer::{Entry, EntryKind, GzipWriter, Layer, Timestamps};
 
 /// A layer that could not be written.
@@ -41,9 +42,9 @@ pub enum LayerErrorKind {
     Io(#[from] io::Error),
 }
 
-type Pipeline<W> = HashingWriter<GzipWriter<HashingWriter<W>>>;
+type Pipeline<W> = HashingWriter<Compressor<HashingWriter<W>>>;
 
-/// Writes a layer, gzip-compressed, to `W`.
+/// Writes a layer to `W`, gzip-compressed unless told otherwise.
 pub struct LayerBuilder<W: Write> {
     tar: tar::Builder<Pipeline<W>>,
     timestamps: Timestamps,
@@ -56,11 +57,24 @@ impl<W: Write> std::fmt::Debug for LayerBuilder<W> {
 }
 
 impl<W: Write> LayerBuilder<W> {
-    /// A layer that goes to `writer`.
+    /// A layer that goes to `writer`, gzip-compressed.
     pub fn new(writer: W, timestamps: Timestamps) -> Self {
-        let compressed = HashingWriter::new(writer);
-        let plain = HashingWriter::new(GzipWriter::new(compressed));
-        LayerBuilder { tar: tar::Builder::new(plain), timestamps }
+        LayerBuilder::over(Compressor::Gzip(GzipWriter::new(HashingWriter::new(writer))), timestamps)
+    }
+
+    /// A layer that goes to `writer`, compressed in the given way. Errors: the compressor cannot be set up.
+    pub fn compressed(writer: W, timestamps: Timestamps, compression: Compression) -> io::Result<Self> {
+        let writer = HashingWriter::new(writer);
+        let compressor = match compression {
+            Compression::None => Compressor::None(writer),
+            Compression::Gzip => Compressor::Gzip(GzipWriter::new(writer)),
+            Compression::Zstd => Compressor::zstd(writer)?,
+        };
+        Ok(LayerBuilder::over(compressor, timestamps))
+    }
+
+    fn over(compressor: Compressor<HashingWriter<W>>, timestamps: Timestamps) -> Self {
+        LayerBuilder { tar: tar::Builder::new(HashingWriter::new(compressor)), timestamps }
     }
 
     /// Adds an entry; `content` is read for files only, and must have exactly the size that the entry says.
@@ -105,6 +119,13 @@ impl<W: Write> LayerBuilder<W> {
                 header.set_entry_type(EntryType::Link);
                 records.set_link(&mut header, target)?;
             }
+            EntryKind::CharacterDevice { major, minor } => {
+                set_device(&mut header, EntryType::Char, *major, *minor)?;
+            }
+            EntryKind::BlockDevice { major, minor } => {
+                set_device(&mut header, EntryType::Block, *major, *minor)?;
+            }
+            EntryKind::Fifo => header.set_entry_type(EntryType::Fifo),
         }
         records.set_path(&mut header, &path)?;
         for (name, value) in &entry.xattrs {
@@ -133,13 +154,14 @@ impl<W: Write> LayerBuilder<W> {
         if actual == expected { Ok(()) } else { Err(LayerErrorKind::Size { expected, actual }) }
     }
 
-    /// Ends the tar and the gzip stream. Returns the layer, its media type that of `format`, and the writer.
+    /// Ends the tar and the compressed stream. Returns the layer, its media type that of `format`, and the writer.
     pub fn finish(self, format: ImageFormat) -> io::Result<(Layer, W)> {
         let plain = self.tar.into_inner()?;
         let diff_id = plain.digester.finish();
+        let compression = plain.inner.kind();
         let compressed = plain.inner.finish()?;
         let digest: Digest = compressed.digester.finish();
-        let descriptor = Descriptor::new(format.layer(Compression::Gzip), digest, compressed.count);
+        let descriptor = Descriptor::new(format.layer(compression), digest, compressed.count);
         Ok((Layer { descriptor, diff_id }, compressed.inner))
     }
 }
@@ -167,6 +189,12 @@ impl Records {
         }
         Ok(())
     }
+}
+
+fn set_device(header: &mut Header, kind: EntryType, major: u32, minor: u32) -> io::Result<()> {
+    header.set_entry_type(kind);
+    header.set_device_major(major)?;
+    header.set_device_minor(minor)
 }
 
 /// What a reader without pax support sees of a name that is too long: its end, which tells most.

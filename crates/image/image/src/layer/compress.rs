@@ -3,6 +3,8 @@
 //! A single gzip member (RFC 1952) whose deflate stream (RFC 1951) is cut every [`CHUNK`] bytes of input: each chunk is
 //! compressed on its own and ends on a byte boundary, so that the bytes depend on the input and the compressor's version
 //! alone, not on how many threads there are or how writes were split.
+//!
+//! Layers that are stored otherwise, plain or as zstd, go through [`Compressor`] too.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -22,6 +24,55 @@ const MAX_THREADS: usize = 8;
 
 /// Magic, deflate, no flags, no time, no extra flags, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// Effort of zstd: its own default.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Compresses what is written to it, in one of the ways that layers are stored.
+pub(super) enum Compressor<W: Write> {
+    None(W),
+    Gzip(GzipWriter<W>),
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+impl<W: Write> Compressor<W> {
+    pub(super) fn zstd(inner: W) -> io::Result<Self> {
+        Ok(Compressor::Zstd(zstd::stream::write::Encoder::new(inner, ZSTD_LEVEL)?))
+    }
+
+    /// Ends the stream and returns the writer below.
+    pub(super) fn finish(self) -> io::Result<W> {
+        match self {
+            Compressor::None(inner) => Ok(inner),
+            Compressor::Gzip(gzip) => gzip.finish(),
+            Compressor::Zstd(zstd) => zstd.finish(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> longshore_oci::media_type::Compression {
+        use longshore_oci::media_type::Compression;
+        match self {
+            Compressor::None(_) => Compression::None,
+            Compressor::Gzip(_) => Compression::Gzip,
+            Compressor::Zstd(_) => Compression::Zstd,
+        }
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Compressor::None(inner) => inner.write(bytes),
+            Compressor::Gzip(gzip) => gzip.write(bytes),
+            Compressor::Zstd(zstd) => zstd.write(bytes),
+        }
+    }
+
+    /// Does nothing: what is stored must not depend on who flushes.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 struct Job {
     input: Vec<u8>,

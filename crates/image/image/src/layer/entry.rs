@@ -43,6 +43,22 @@ pub enum EntryKind {
         /// Path of that file, relative to the image's root.
         target: PathBuf,
     },
+    /// A character device.
+    CharacterDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
 }
 
 impl Entry {

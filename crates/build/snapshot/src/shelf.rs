@@ -1,0 +1,210 @@
+//! Where snapshots stand on disk, and how they get there.
+//!
+//! ```text
+//! cache/snapshots-root/NAME/   one finished difference or unpacked layer
+//!     tree/        its files: a lower folder of overlays as it is
+//!     owners       owners that cannot stand on disk
+//!     complete     written last
+//! cache/drafts-root/NAME/      one that is being made; `lock` is held by its process
+//! ```
+//!
+//! A difference gets its name by a rename, so a kill leaves a draft and nothing else; drafts whose lock nobody holds are removed when
+//! the snapshots are opened next. Nothing is synced: all of it can be made again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use longshore_files::{Lock, create_folders, remove_tree};
+use longshore_store::{Lease, Store};
+
+use crate::beneath::Beneath;
+use crate::error::SnapshotError;
+use crate::marks::Marks;
+use crate::owners::{Owners, TABLE};
+use crate::snapshots::Ownership;
+use crate::source::FolderSource;
+
+const COMPLETE: &str = "complete";
+const USED: &str = "last-used";
+const LOCK: &str = "lock";
+
+/// The folder of files in a snapshot's folder.
+pub(crate) const TREE: &str = "tree";
+
+/// A draft without a lock is one whose process is between two calls, unless it is this old.
+const ABANDONED: Duration = Duration::from_secs(600);
+
+/// The folders of one kind of ownership.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) store: Store,
+    pub(crate) ownership: Ownership,
+    pub(crate) overlay: bool,
+    pub(crate) marks: Marks,
+    pub(crate) folder: PathBuf,
+    drafts: PathBuf,
+    next: AtomicU64,
+    /// Nothing is pruned while anyone is at work.
+    _lease: Lease,
+}
+
+/// A folder that is being filled. Dropped before it is adopted, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct DraftFolder {
+    path: PathBuf,
+    renamed: bool,
+    _lock: Lock,
+}
+
+impl DraftFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.path.join(TREE)
+    }
+}
+
+impl Drop for DraftFolder {
+    fn drop(&mut self) {
+        // After a rename the path may be another process's, in a container that counts its processes alike.
+        if !self.renamed {
+            // What cannot be removed now is removed when the snapshots are opened next.
+            let _ = remove_tree(&self.path);
+        }
+    }
+}
+
+impl Shelf {
+    pub(crate) fn open(store: &Store, ownership: Ownership, overlay: bool) -> Result<Shelf, SnapshotError> {
+        let kind = match ownership {
+            Ownership::Root => "root",
+            Ownership::UserNamespace => "user",
+            Ownership::Recorded => "single",
+        };
+        // Marks are files there, which no overlay understands: the two never share a folder.
+        let kind = if overlay { kind.to_owned() } else { format!("{kind}-copy") };
+        let marks = match (overlay, ownership) {
+            (false, _) => Marks::Files,
+            (true, Ownership::Root) => Marks::Trusted,
+            (true, _) => Marks::User,
+        };
+        let lease = store.lease()?;
+        let folder = store.cache_folder(&format!("snapshots-{kind}"));
+        let drafts = store.cache_folder(&format!("drafts-{kind}"));
+        create_folders(&folder)?;
+        create_folders(&drafts)?;
+        let store = store.clone();
+        let next = AtomicU64::new(0);
+        let shelf = Shelf { store, ownership, overlay, marks, folder, drafts, next, _lease: lease };
+        shelf.remove_abandoned()?;
+        Ok(shelf)
+    }
+
+    fn remove_abandoned(&self) -> Result<(), SnapshotError> {
+        let entries = fs::read_dir(&self.drafts).map_err(SnapshotError::of("list", &self.drafts))?;
+        for entry in entries {
+            let path = entry.map_err(SnapshotError::of("list", &self.drafts))?.path();
+            let lock = path.join(LOCK);
+            let abandoned = if lock.exists() {
+                Lock::try_exclusive(&lock).is_ok_and(|held| held.is_some())
+            } else {
+                let age = fs::metadata(&path).and_then(|about| about.modified());
+                age.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED))
+            };
+            if abandoned {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file whose time is that of the making of a finished folder.
+    pub(crate) fn completion(folder: &Path) -> PathBuf {
+        folder.join(COMPLETE)
+    }
+
+    /// Whether owners are numbers on disk as they are in the image.
+    pub(crate) fn keeps_owners(&self) -> bool {
+        self.ownership != Ownership::Recorded
+    }
+
+    /// A finished folder's path.
+    pub(crate) fn find(&self, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
+        let path = self.folder.join(name);
+        match fs::symlink_metadata(path.join(COMPLETE)) {
+            Ok(_) => {
+                self.mark_used(&path)?;
+                Ok(Some(path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SnapshotError::of("look at", path)(error)),
+        }
+    }
+
+    /// The files of a finished folder.
+    pub(crate) fn source(&self, path: &Path) -> Result<FolderSource, SnapshotError> {
+        let tree = path.join(TREE);
+        let owners = if self.keeps_owners() { None } else { Some(Owners::read(&path.join(TABLE))?) };
+        let tree = Beneath::open(&tree).map_err(SnapshotError::of("open", &tree))?;
+        Ok(FolderSource { tree, marks: self.marks, owners })
+    }
+
+    /// Notes that an item of the cache is in use. A store that is on a read-only disk is not written.
+    pub(crate) fn mark_used(&self, folder: &Path) -> Result<(), SnapshotError> {
+        let path = folder.join(USED);
+        let stamped = File::options().write(true).create(true).truncate(false).open(&path);
+        match stamped.and_then(|file| file.set_modified(SystemTime::now())) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            other => other.map_err(SnapshotError::of("write", &path)),
+        }
+    }
+
+    /// A new folder to be filled, with an empty tree in it.
+    pub(crate) fn draft(&self) -> Result<DraftFolder, SnapshotError> {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.drafts.join(format!("{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                // A process before this one had the same number, and died.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(SnapshotError::of("create the folder", &path)(error)),
+            }
+            let lock = Lock::exclusive(&path.join(LOCK))?;
+            let draft = DraftFolder { path, renamed: false, _lock: lock };
+            let tree = draft.tree();
+            fs::create_dir(&tree).map_err(SnapshotError::of("create the folder", &tree))?;
+            return Ok(draft);
+        }
+    }
+
+    /// Waits until nobody else makes what is called `name`. The lock's file stays: removing one that others may wait for would give
+    /// the lock twice.
+    pub(crate) fn lock(&self, name: &str) -> Result<Lock, SnapshotError> {
+        Ok(Lock::exclusive(&self.folder.join(format!(".{name}.lock")))?)
+    }
+
+    /// Gives a draft its name. Where another process was first, its folder stays. Returns the path.
+    pub(crate) fn adopt(&self, mut draft: DraftFolder, name: &str) -> Result<PathBuf, SnapshotError> {
+        let path = self.folder.join(name);
+        let inside = |name: &str| draft.path.join(name);
+        File::create(inside(COMPLETE)).map_err(SnapshotError::of("write", inside(COMPLETE)))?;
+        File::create(inside(USED)).map_err(SnapshotError::of("write", inside(USED)))?;
+        fs::remove_file(inside(LOCK)).map_err(SnapshotError::of("remove", inside(LOCK)))?;
+        match fs::rename(&draft.path, &path) {
+            Ok(()) => {
+                draft.renamed = true;
+                Ok(path)
+            }
+            Err(error) => match self.find(name)? {
+                Some(theirs) => Ok(theirs),
+                None => Err(SnapshotError::of("rename to", &path)(error)),
+            },
+        }
+    }
+}
