@@ -1,5 +1,37 @@
 //! One isolated process, by the best means that the machine allows.
+//!
+//! A step of a build is somebody else's program. It must see a root folder, some mounts and an environment that its caller names, and
+//! nothing else; and when it ends, or is interrupted, or whoever asked for it is killed, none of its processes and mounts may
+//! be left. Linux gives this by namespaces, where they are allowed; the rungs below that, down to none at all, are in [`Isolation`],
+//! and what each can promise is in docs/isolation.md.
+//!
+//! Namespaces cannot be entered by a process that has threads, so the work is done by this very program, started anew: [`run`]
+//! starts `/proc/self/exe`, whose first statement ([`enter_if_child`]) sees what it was started for. That process is the *keeper*;
+//! it makes the namespaces and starts the *init*, which is process 1 inside, builds the root folder, starts the step's process,
+//! collects orphans, and cleans up. If any of the three above the step dies, the kernel ends all below it.
+//!
+//! What a container may do follows Docker's defaults, as BuildKit's steps do: its capabilities, its system call filter, its
+//! masked paths (moby: `daemon/pkg/oci/defaults.go`, `profiles/seccomp`; BuildKit: `executor/oci`).
 
+mod capabilities;
+mod child;
+mod error;
+mod isolation;
+mod mounts;
 mod root;
+mod run;
+mod secret;
+mod step;
+mod survey;
+#[expect(unsafe_code, reason = "system calls that no safe crate offers")]
+mod sys;
+mod wire;
 
+pub use child::enter_if_child;
+pub use error::SandboxError;
+pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
 pub use root::Root;
+pub use run::run;
+pub use secret::SecretBytes;
+pub use step::{Ended, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, User};
+pub use survey::survey;

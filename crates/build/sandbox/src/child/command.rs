@@ -1,0 +1,164 @@
+//! The step's own process, from the moment it is forked to the moment its program takes over.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::fs::{Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit, setsid};
+use rustix::stdio::dup2_stdin;
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use super::{Fault, Report, cannot_start, report};
+use crate::{Isolation, Step, Ulimit, capabilities, sys};
+
+/// Where a program is looked for when the environment has no PATH, as runc does.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What can be made ready before the fork.
+pub(super) struct Start {
+    input: OwnedFd,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// Makes ready what does not depend on the new process.
+pub(super) fn prepare(step: &Step) -> Result<Start, Fault> {
+    let fault = |what: &'static str| Fault::plain(what);
+    let strings =
+        |texts: &[OsString]| texts.iter().map(sys::c_string).collect::<Result<Vec<CString>, Errno>>();
+    let assignments: Vec<OsString> = step
+        .environment
+        .iter()
+        .map(|(name, value)| OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect();
+    Ok(Start {
+        input: input(step.input.as_deref()).map_err(fault("make the input"))?,
+        arguments: strings(&step.arguments).map_err(fault("pass the arguments"))?,
+        environment: strings(&assignments).map_err(fault("pass the environment"))?,
+    })
+}
+
+/// A file with the input in it; the empty device without.
+fn input(bytes: Option<&[u8]>) -> Result<OwnedFd, Errno> {
+    let Some(mut bytes) = bytes else {
+        return rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    };
+    let file = rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?;
+    while !bytes.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, bytes))?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    rustix::fs::seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// Becomes the program. Returns an exit code only if that failed, which it has reported.
+pub(super) fn main(control: &UnixStream, step: &Step, start: &Start) -> i32 {
+    if let Err(fault) = become_user(step, start) {
+        report(control, &Report::Failed(fault));
+        return 1;
+    }
+    let Some(program) = step.arguments.first() else {
+        report(control, &Report::Failed(Fault::plain("find a program to run")(Errno::INVAL)));
+        return 1;
+    };
+    let error = execute(step, program, start);
+    let (code, reason) = cannot_start(program, error);
+    report(control, &Report::NotStarted(code, reason));
+    code
+}
+
+fn become_user(step: &Step, start: &Start) -> Result<(), Fault> {
+    let fault = |what: &'static str| Fault::plain(what);
+    setsid().map_err(fault("start a session"))?;
+    dup2_stdin(start.input.as_fd()).map_err(fault("connect the input"))?;
+    own_output(step);
+    for ulimit in &step.limits.ulimits {
+        limit(ulimit).map_err(Fault::plain(&format!("set the limit {}", ulimit.name)))?;
+    }
+    sys::close_on_exec_from(3).map_err(fault("close files"))?;
+    sys::reset_signals();
+    if !step.insecure {
+        capabilities::keep_default().map_err(fault("give capabilities up"))?;
+    }
+    take_ids(step).map_err(fault("become the user"))?;
+    rustix::process::chdir(&step.folder).map_err(Fault::of("enter the working folder", &step.folder))
+}
+
+/// /dev/stdout can be opened again by whoever the step runs as.
+fn own_output(step: &Step) {
+    let owner = Some(Uid::from_raw(step.user.uid));
+    for stream in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        // Where it is refused, writing to the descriptor itself still works.
+        let _ = rustix::fs::fchown(stream, owner, None);
+    }
+}
+
+fn limit(ulimit: &Ulimit) -> Result<(), Errno> {
+    let resource = match ulimit.name.as_str() {
+        "as" => Resource::As,
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return Err(Errno::INVAL),
+    };
+    let bounded = |value: u64| (value != u64::MAX).then_some(value);
+    setrlimit(resource, Rlimit { current: bounded(ulimit.soft), maximum: bounded(ulimit.hard) })
+}
+
+fn take_ids(step: &Step) -> Result<(), Errno> {
+    if step.isolation == Isolation::SingleUser {
+        // There is one user and one group, and the kernel lets nobody change that.
+        return Ok(());
+    }
+    let groups: Vec<Gid> = step.user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    let (uid, gid) = (Uid::from_raw(step.user.uid), Gid::from_raw(step.user.gid));
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)
+}
+
+/// Replaces this process by the program, which is looked for as a shell does. Returns why it could not.
+fn execute(step: &Step, program: &OsStr, start: &Start) -> Errno {
+    let try_path = |path: &Path| match sys::c_string(path) {
+        Ok(path) => sys::execute(&path, &start.arguments, &start.environment),
+        Err(error) => error,
+    };
+    if program.is_empty() {
+        return Errno::NOENT;
+    }
+    if program.as_bytes().contains(&b'/') {
+        return try_path(Path::new(program));
+    }
+    let path =
+        step.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    let mut worst = Errno::NOENT;
+    for folder in std::env::split_paths(path) {
+        // An empty part is the working folder.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
+        match try_path(&folder.join(program)) {
+            Errno::NOENT | Errno::NOTDIR => {}
+            // Something is there that must not be run: worth more than that the other folders have none.
+            Errno::ACCESS => worst = Errno::ACCESS,
+            error => return error,
+        }
+    }
+    worst
+}

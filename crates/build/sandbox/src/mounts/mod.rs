@@ -1,0 +1,105 @@
+//! The root folder of a step with all that is mounted over it, built in the init's own mount namespace.
+//!
+//! Everything is done by descriptors of mounts (`fsopen`, `open_tree`, `move_mount`: Linux 5.2), not by paths: option strings have no
+//! limit of 4 KiB then, and no link in the image can lead a mount out of the root, since the kernel resolves every target within
+//! it (`openat2` with `RESOLVE_IN_ROOT`). Sources on the machine are opened first of all, before anything covers them.
+//!
+//! No mount of a step but the single devices lets device nodes be opened. Docker leaves CAP_MKNOD to a container and relies on
+//! device cgroups; that works at any rung, without cgroups.
+
+mod base;
+mod devices;
+mod files;
+mod place;
+mod system;
+mod tree;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use crate::child::Fault;
+use crate::{Mount, MountKind, Network, Step};
+
+pub(crate) use place::Place;
+pub(crate) use tree::{Attributes, Filesystem, clone_of, restrict};
+
+/// What was opened on the machine before anything was covered.
+struct Sources {
+    mounts: Vec<Option<OwnedFd>>,
+    devices: Vec<(&'static str, OwnedFd)>,
+    system: Option<OwnedFd>,
+    files: files::Texts,
+}
+
+/// Builds the root folder in the present mount namespace, which must be the caller's own, and makes it the root.
+pub(crate) fn enter_root(step: &Step) -> Result<Place, Fault> {
+    let step_root = base::open(&step.root, step.insecure)?;
+    let sources = Sources {
+        mounts: step.mounts.iter().map(open_source).collect::<Result<_, Fault>>()?,
+        devices: devices::open()?,
+        system: system::open_system(step)?,
+        files: files::Texts::read(step)?,
+    };
+    let mut place = base::attach(step_root, &step.root)?;
+    // Secrets are made before /dev and /proc cover the folder that they need for a moment.
+    let mut contents = files::Contents::make(&mut place, &sources.files, &step.mounts)?;
+    system::mount_proc(&mut place, step.insecure)?;
+    devices::mount(&mut place, &sources.devices, step)?;
+    system::mount_system(&mut place, sources.system, step)?;
+    contents.mount_texts(&mut place)?;
+    for (index, (mount, source)) in step.mounts.iter().zip(sources.mounts).enumerate() {
+        let prepared = source.or_else(|| contents.secret(index));
+        place_mount(&mut place, mount, prepared, step)?;
+    }
+    place.become_root()?;
+    Ok(place)
+}
+
+/// The mount of the machine that a bind mount shows.
+fn open_source(mount: &Mount) -> Result<Option<OwnedFd>, Fault> {
+    let MountKind::Bind { source, read_only } = &mount.kind else { return Ok(None) };
+    let tree = clone_of(rustix::fs::CWD, source).map_err(Fault::of("open the source of a mount", source))?;
+    let read_only = if *read_only { Attributes::READ_ONLY } else { Attributes::empty() };
+    restrict(&tree, Attributes::NO_DEVICES | read_only, true)
+        .map_err(Fault::of("restrict the mount of", source))?;
+    Ok(Some(tree))
+}
+
+fn place_mount(
+    place: &mut Place,
+    mount: &Mount,
+    prepared: Option<OwnedFd>,
+    step: &Step,
+) -> Result<(), Fault> {
+    let tree = match (&mount.kind, prepared) {
+        (_, Some(tree)) => tree,
+        (MountKind::Overlay { lower, upper, work }, None) => {
+            base::overlay(lower, upper, work, base::user_xattr(&step.root))?
+        }
+        (MountKind::Tmpfs { size, mode }, None) => tmpfs(*size, *mode, &mount.target)?,
+        (MountKind::Bind { .. } | MountKind::Content { .. }, None) => {
+            return Err(Fault::new("find what was prepared for", &mount.target, rustix::io::Errno::NOENT));
+        }
+    };
+    place.mount(tree.as_fd(), &mount.target)
+}
+
+/// A folder in memory, without devices and set-user-id programs.
+fn tmpfs(size: Option<u64>, mode: u32, target: &Path) -> Result<OwnedFd, Fault> {
+    let mut options = vec![("mode", format!("{mode:o}"))];
+    options.extend(size.map(|size| ("size", size.to_string())));
+    Filesystem::new("tmpfs")
+        .and_then(|filesystem| filesystem.options(&options))
+        .and_then(|filesystem| filesystem.mount(Attributes::NO_DEVICES | Attributes::NO_SETUID))
+        .map_err(Fault::of("make a folder in memory at", target))
+}
+
+/// Whether the step's network is the one that the machine's /etc/resolv.conf speaks of.
+fn shares_network(step: &Step) -> bool {
+    step.network == Network::Host
+}
+
+/// What a mount of data forbids.
+fn harmless_file() -> Attributes {
+    Attributes::NO_DEVICES | Attributes::NO_SETUID | Attributes::NO_PROGRAMS
+}

@@ -1,0 +1,80 @@
+//! Running a step, from the side of whoever asked for it.
+
+mod launch;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use longshore_events::Events;
+
+use crate::child::{Order, Report};
+use crate::{Ended, Isolation, Network, SandboxError, Status, Step, Stream};
+
+/// Runs a step to its end, and hands on its output as it comes.
+///
+/// Its exit code is part of the result, whatever it is. When this returns, every process of the step is gone, and so are its mounts.
+///
+/// Errors: the sandbox could not be built, the isolation cannot give what the step asks for, or `events` asked to stop.
+pub fn run(
+    step: &Step,
+    events: &Events,
+    on_output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Ended, SandboxError> {
+    events.check()?;
+    refuse(step)?;
+    let started = Instant::now();
+    let order = Order { parent: rustix::process::getpid().as_raw_pid(), step: step.clone() };
+    let launched = launch::launch(&order)?;
+    let reports = watch::watch(launched, events, on_output)?;
+    conclude(reports, started, on_output)
+}
+
+/// Refuses what the rung cannot give, before anything is done.
+fn refuse(step: &Step) -> Result<(), SandboxError> {
+    let isolation = step.isolation;
+    if isolation.has_namespaces() {
+        return Ok(());
+    }
+    let refused = |what: &str| Err(SandboxError::Refused { isolation, what: what.to_owned() });
+    match step.network {
+        Network::Host => {}
+        Network::None => return refused("cut a step off from the network"),
+        Network::Own => return refused("give a step a network of its own"),
+    }
+    if isolation == Isolation::InPlace || isolation == Isolation::Chroot {
+        return refused("run steps yet");
+    }
+    Ok(())
+}
+
+fn conclude(
+    reports: Vec<Report>,
+    started: Instant,
+    on_output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Ended, SandboxError> {
+    let mut not_started = None;
+    let mut ended = None;
+    for report in reports {
+        match report {
+            Report::Failed(fault) => return Err(fault.into()),
+            Report::Lost(signal) => return Err(SandboxError::Lost { signal: Some(signal) }),
+            Report::NotStarted(code, reason) => not_started = Some((code, reason)),
+            Report::Ended(status, time, memory) => ended = Some((status, time, memory)),
+        }
+    }
+    let Some((status, time, memory)) = ended else { return Err(SandboxError::Lost { signal: None }) };
+    let (status, reason) = match not_started {
+        Some((code, reason)) => {
+            on_output(Stream::Stderr, format!("{reason}\n").as_bytes());
+            (Status::Exited(code), Some(reason))
+        }
+        None => (status, None),
+    };
+    Ok(Ended {
+        status,
+        reason,
+        elapsed: started.elapsed(),
+        processor_time: Duration::from_nanos(time),
+        peak_memory: memory,
+    })
+}

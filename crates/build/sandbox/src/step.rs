@@ -1,0 +1,219 @@
+//! What a step is: everything that a process in the sandbox sees, said by the caller. Nothing is inherited from the machine unless
+//! it is named here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::wire::{wire_enum, wire_struct};
+use crate::{Isolation, Root, SecretBytes};
+
+/// One process to run, with all that it may see.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The rung it runs on; the one that [`crate::choose`] gave, or [`crate::inside`].
+    pub isolation: Isolation,
+    /// The root folder.
+    pub root: Root,
+    /// What is mounted over it, in this order.
+    pub mounts: Vec<Mount>,
+    /// The program, looked up in the PATH of `environment` if it has no slash, and its arguments.
+    pub arguments: Vec<OsString>,
+    /// The whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working folder inside. It must be there.
+    pub folder: PathBuf,
+    /// Who runs it.
+    pub user: User,
+    /// The host name inside.
+    pub hostname: String,
+    /// The network inside.
+    pub network: Network,
+    /// All capabilities, no system call filter, /proc and /sys as they are: `RUN --security=insecure`.
+    pub insecure: bool,
+    /// Further lines of /etc/hosts: name and address.
+    pub hosts: Vec<(String, String)>,
+    /// Limits on what it may use.
+    pub limits: Limits,
+    /// What it reads from its standard input; nothing without.
+    pub input: Option<Vec<u8>>,
+    /// With [`Isolation::SingleUser`], the journal of changes of owner, which the run updates ([`crate::read_owners`]).
+    pub owners: Option<PathBuf>,
+}
+
+/// Numbers of a user and its groups, as they are inside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary group ids.
+    pub groups: Vec<u32>,
+}
+
+/// What a step sees of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// The machine's own network.
+    #[default]
+    Host,
+    /// A network of its own with nothing in it but a loopback interface: `RUN --network=none`.
+    None,
+    /// A network of its own, with a loopback interface, that nothing is connected to yet.
+    Own,
+}
+
+/// Limits on what a step may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Resource limits; all others are those of longshore itself, as BuildKit's are those of its daemon.
+    pub ulimits: Vec<Ulimit>,
+    /// Size of /dev/shm in bytes.
+    pub shm_size: u64,
+}
+
+impl Default for Limits {
+    /// No resource limits and a /dev/shm of 64 MiB.
+    fn default() -> Limits {
+        Limits { ulimits: Vec::new(), shm_size: 64 << 20 }
+    }
+}
+
+/// One resource limit, `--ulimit NAME=SOFT:HARD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    /// The resource as `ulimit` names it, in lower case: "nofile".
+    pub name: String,
+    /// The soft limit; `u64::MAX` is none.
+    pub soft: u64,
+    /// The hard limit; `u64::MAX` is none.
+    pub hard: u64,
+}
+
+/// Something mounted over the root folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where, as an absolute path inside. Made if it is not there, and removed again afterwards if it is still empty.
+    pub target: PathBuf,
+    /// What.
+    pub kind: MountKind,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountKind {
+    /// A folder or a file of the machine.
+    Bind {
+        /// Its path on the machine.
+        source: PathBuf,
+        /// Whether the step may only read it.
+        read_only: bool,
+    },
+    /// A folder whose changes are kept apart: a writable bind mount whose writes are dropped.
+    Overlay {
+        /// Read-only folders, the top one first.
+        lower: Vec<PathBuf>,
+        /// Takes the changes.
+        upper: PathBuf,
+        /// The overlay's own folder, empty, on the file system of `upper`.
+        work: PathBuf,
+    },
+    /// A folder in memory.
+    Tmpfs {
+        /// Its greatest size in bytes; without, half of the machine's memory.
+        size: Option<u64>,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file in memory, for secrets. The step may only read it.
+    Content {
+        /// What is in it.
+        bytes: SecretBytes,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+}
+
+/// Where a piece of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// The standard output.
+    Stdout,
+    /// The standard error output.
+    Stderr,
+}
+
+/// How a step's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+}
+
+impl Status {
+    /// Whether it exited with 0.
+    pub fn is_success(self) -> bool {
+        self == Status::Exited(0)
+    }
+
+    /// The exit code as a shell tells it: 128 and the signal's number for a process that a signal ended.
+    pub fn code(self) -> i32 {
+        match self {
+            Status::Exited(code) => code,
+            Status::Signalled(signal) => 128 + signal,
+        }
+    }
+}
+
+/// A step that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How its process ended.
+    pub status: Status,
+    /// Why the program could not be started, where it could not: then the status is 126 or 127, as a shell's would be.
+    pub reason: Option<String>,
+    /// Time from start to end.
+    pub elapsed: Duration,
+    /// Processor time of all its processes, in user and kernel mode.
+    pub processor_time: Duration,
+    /// Largest resident set of any one of its processes, in bytes.
+    pub peak_memory: u64,
+}
+
+wire_enum!(Isolation { 0 => Namespaces, 1 => UserNamespace, 2 => SingleUser, 3 => Chroot, 4 => InPlace });
+wire_enum!(Network { 0 => Host, 1 => None, 2 => Own });
+wire_enum!(Root { 0 => Overlay { lower, upper, work, user_xattr }, 1 => Folder(path) });
+wire_enum!(MountKind {
+    0 => Bind { source, read_only },
+    1 => Overlay { lower, upper, work },
+    2 => Tmpfs { size, mode },
+    3 => Content { bytes, mode, uid, gid },
+});
+wire_enum!(Status { 0 => Exited(code), 1 => Signalled(signal) });
+wire_struct!(Mount { target, kind });
+wire_struct!(User { uid, gid, groups });
+wire_struct!(Ulimit { name, soft, hard });
+wire_struct!(Limits { ulimits, shm_size });
+wire_struct!(Step {
+    isolation,
+    root,
+    mounts,
+    arguments,
+    environment,
+    folder,
+    user,
+    hostname,
+    network,
+    insecure,
+    hosts,
+    limits,
+    input,
+    owners,
+});

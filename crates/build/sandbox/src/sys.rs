@@ -1,0 +1,163 @@
+//! System calls that neither std nor rustix offer in a safe form. Each is wrapped so that its callers need no care.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// What a system call answered, as an error where it is one.
+fn check(answer: libc::c_long) -> Result<libc::c_long, Errno> {
+    if answer < 0 { Err(last_error()) } else { Ok(answer) }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Ends the process at once, without running destructors that belong to the process it was forked from.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: it takes no memory and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Forks. `None` in the child.
+///
+/// Only for processes that were started to be part of a sandbox: they have one thread, so that the child may do anything.
+pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the process has one thread, so no lock can be held by a thread that the child lacks.
+    let answer = unsafe { libc::fork() };
+    check(answer.into())?;
+    Ok(Pid::from_raw(answer))
+}
+
+/// Replaces the program. Returns only if that failed.
+pub(crate) fn execute(path: &CString, arguments: &[CString], environment: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: both lists end in a null pointer and point to strings that end in a null byte and outlive the call.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    last_error()
+}
+
+/// A string as system calls take it; EINVAL if there is a null byte in it.
+pub(crate) fn c_string(text: impl AsRef<OsStr>) -> Result<CString, Errno> {
+    CString::new(text.as_ref().as_bytes()).map_err(|_| Errno::INVAL)
+}
+
+/// Marks all descriptors from `first` on to be closed when the program is replaced.
+pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: it takes numbers only, and closes nothing now.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+/// Adds attributes to a mount, and to those below it if `recursive`: read-only, no devices, and the like.
+pub(crate) fn restrict_mount(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<(), Errno> {
+    let attributes = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path ends in a null byte, and the structure lives through the call and has the size that is told.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    check(answer).map(drop)
+}
+
+/// Gives signals their default meaning again and lets all through: what a program expects when it is started.
+pub(crate) fn reset_signals() {
+    // SAFETY: a default disposition runs no code of ours, and an empty set is valid after sigemptyset.
+    unsafe {
+        // Numbers that may not be changed, or that libc keeps for itself, are refused, which is as well.
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// What the processes that were waited for have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Time in user and kernel mode.
+    pub(crate) processor_time: Duration,
+    /// Largest resident set of one of them, in bytes.
+    pub(crate) peak_memory: u64,
+}
+
+/// What the children that were waited for, and theirs, have used.
+pub(crate) fn usage_of_children() -> Usage {
+    // SAFETY: a zeroed rusage is valid, and the call fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec.unsigned_abs())
+            + Duration::from_micros(u64::try_from(value.tv_usec).unwrap_or(0))
+    };
+    Usage {
+        processor_time: time(usage.ru_utime) + time(usage.ru_stime),
+        // The kernel counts in KiB.
+        peak_memory: usage.ru_maxrss.unsigned_abs() * 1024,
+    }
+}
+
+/// `IFF_UP`, as the request holds it.
+const UP: libc::c_short = 1;
+
+/// Switches the loopback interface of the present network namespace on.
+pub(crate) fn loopback_up() -> Result<(), Errno> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: a zeroed request is valid; it lives through the call and is of the kind that SIOCSIFFLAGS takes.
+    unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+            *to = (*from).cast_signed();
+        }
+        request.ifr_ifru.ifru_flags = UP;
+        check(libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request).into())
+            .map(drop)
+    }
+}
+
+/// Enters new namespaces. The process must have one thread.
+pub(crate) fn unshare(namespaces: rustix::thread::UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: with one thread, nobody else relies on what the threads of a process share.
+    unsafe { rustix::thread::unshare_unsafe(namespaces) }
+}
+
+/// Closes a descriptor by its number, such as a standard stream, which nothing in this process uses any more.
+pub(crate) fn close(descriptor: i32) {
+    // SAFETY: callers name standard streams, which no owned descriptor of ours stands for.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Kills every process that this one may, but itself: for the init of a process namespace, all in it.
+pub(crate) fn kill_all_others() {
+    // SAFETY: it takes numbers only. In any other process but an init it would be a disaster, so that is checked.
+    unsafe {
+        if libc::getpid() == 1 {
+            libc::kill(-1, libc::SIGKILL);
+        }
+    }
+}
