@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::{Result, command, find, output, run};
+use crate::conformance::buildkit::VERSION as BUILDKIT;
 
 const KO: (&str, &str) = ("github.com/google/ko", "v0.19.1");
 const CRANE: (&str, &str) = ("github.com/google/go-containerregistry/cmd/crane", "v0.22.1");
@@ -32,7 +33,18 @@ impl Peers {
         let skopeo = output(command(&self.skopeo).arg("--version"))?;
         let registry = output(command("docker-registry").arg("--version"))?;
         let registry = registry.split_whitespace().last().unwrap_or_default().to_owned();
-        Ok(format!("{go}, ko {}, crane {}, {}, docker-registry {registry}", KO.1, CRANE.1, skopeo.trim()))
+        let buildah = match find("buildah") {
+            Some(buildah) => output(command(buildah).arg("--version"))?,
+            None => "no buildah".to_owned(),
+        };
+        // "buildah version 1.28.2 (image-spec 1.1.0-rc2, runtime-spec 1.0.2-dev)"
+        let buildah = buildah.split(" (").next().unwrap_or_default().trim();
+        Ok(format!(
+            "{go}, ko {}, crane {}, {}, docker-registry {registry}, BuildKit {BUILDKIT}, {buildah}",
+            KO.1,
+            CRANE.1,
+            skopeo.trim()
+        ))
     }
 }
 
