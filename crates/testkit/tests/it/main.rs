@@ -1,5 +1,6 @@
 //! The kit's own peers, met by programs other than longshore.
 
+mod bases;
 mod engine;
 mod faults;
 mod registry;
@@ -19,5 +20,7 @@ fn main() -> ExitCode {
         .test("engine_runs_a_container_as_nobody", &[Requirement::CCompiler], engine::runs_a_container)
         .test("faults_answer_stall_and_break_off", &[CURL], faults::answer_stall_and_break_off)
         .test("faults_spoil_one_request_of_many", &[SKOPEO], faults::spoil_one_request_of_many)
+        .test("bases_are_valid_and_always_the_same", &[], bases::are_valid_and_always_the_same)
+        .test("bases_hold_a_file_of_each_kind", &[], bases::hold_a_file_of_each_kind)
         .run()
 }
