@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::survey;
+use crate::{inside, survey};
 
 /// How a step is kept apart from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +123,9 @@ impl IsolationError {
 ///
 /// Errors: the pinned rung does not work, or none does; both say what the kernel answered.
 pub fn choose(pinned: Option<Isolation>) -> Result<Isolation, IsolationError> {
+    if let Some(here) = inside().filter(|here| pinned.is_none_or(|pinned| pinned == *here)) {
+        return Ok(here);
+    }
     if let Some(isolation) = pinned {
         let rung = survey::rung(isolation);
         return if rung.works { Ok(isolation) } else { Err(IsolationError::Pinned(rung)) };

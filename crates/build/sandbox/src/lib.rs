@@ -16,6 +16,7 @@
 mod capabilities;
 mod child;
 mod error;
+mod inside;
 mod isolation;
 mod mounts;
 mod root;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use child::enter_if_child;
 pub use error::SandboxError;
+pub use inside::{continue_inside, inside};
 pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
 pub use root::Root;
 pub use run::run;

@@ -118,6 +118,8 @@ pub enum MountKind {
         upper: PathBuf,
         /// The overlay's own folder, empty, on the file system of `upper`.
         work: PathBuf,
+        /// Whether the step may only read it: several folders as one.
+        read_only: bool,
     },
     /// A folder in memory.
     Tmpfs {
@@ -192,7 +194,7 @@ wire_enum!(Network { 0 => Host, 1 => None, 2 => Own });
 wire_enum!(Root { 0 => Overlay { lower, upper, work, user_xattr }, 1 => Folder(path) });
 wire_enum!(MountKind {
     0 => Bind { source, read_only },
-    1 => Overlay { lower, upper, work },
+    1 => Overlay { lower, upper, work, read_only },
     2 => Tmpfs { size, mode },
     3 => Content { bytes, mode, uid, gid },
 });

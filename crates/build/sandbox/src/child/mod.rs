@@ -22,6 +22,8 @@ use crate::{SandboxError, Status, Step, sys};
 pub(crate) const KEEPER: &str = "longshore: sandbox";
 /// The name under which a rung is tried.
 pub(crate) const TRIAL: &str = "longshore: sandbox trial";
+/// The name under which the entrance of a user namespace is started.
+pub(crate) const ENTRANCE: &str = "longshore: entrance";
 
 /// First statement of `main`: if this process was started as a part of a sandbox, does its part and never returns.
 ///
@@ -30,6 +32,7 @@ pub fn enter_if_child() {
     let Some(name) = std::env::args_os().next() else { return };
     let code = match name.to_str() {
         Some(KEEPER) => keeper::main(),
+        Some(ENTRANCE) => crate::inside::enter(),
         Some(TRIAL) => crate::survey::child(),
         _ => return,
     };

@@ -73,8 +73,14 @@ fn place_mount(
 ) -> Result<(), Fault> {
     let tree = match (&mount.kind, prepared) {
         (_, Some(tree)) => tree,
-        (MountKind::Overlay { lower, upper, work }, None) => {
-            base::overlay(lower, upper, work, base::user_xattr(&step.root))?
+        (MountKind::Overlay { lower, upper, work, read_only }, None) => {
+            let user_xattr = base::user_xattr(&step.root) || step.isolation.is_inside();
+            let overlay = base::overlay(lower, upper, work, user_xattr)?;
+            if *read_only {
+                restrict(&overlay, Attributes::READ_ONLY, true)
+                    .map_err(Fault::of("forbid writing to", &mount.target))?;
+            }
+            overlay
         }
         (MountKind::Tmpfs { size, mode }, None) => tmpfs(*size, *mode, &mount.target)?,
         (MountKind::Bind { .. } | MountKind::Content { .. }, None) => {

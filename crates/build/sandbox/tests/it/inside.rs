@@ -1,0 +1,124 @@
+//! Going on inside a user namespace, as an ordinary user.
+//!
+//! The test binary starts itself as that user with a word that names a scenario; what the scenario finds, it prints.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use longshore_sandbox::{Isolation, continue_inside, inside, survey};
+use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
+
+use crate::root::Fixture;
+
+/// The first argument of a process that plays a scenario.
+const SCENARIO: &str = "--scenario";
+/// An ordinary user to whom nobody lends ids.
+const USER: u32 = 54_321;
+
+/// An ordinary user to whom /etc/subuid lends ids.
+fn lent_user() -> Result<u32, Skip> {
+    Requirement::Program("newuidmap").check()?;
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (passwd, lent) = (read("/etc/passwd"), read("/etc/subuid"));
+    let mut users = passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        Some((fields.next()?, fields.nth(1)?.parse::<u32>().ok()?))
+    });
+    users
+        .find(|(name, uid)| *uid != 0 && lent.lines().any(|line| line.split(':').next() == Some(name)))
+        .map(|(_, uid)| uid)
+        .ok_or_else(|| Skip("/etc/subuid lends ids to no ordinary user".into()))
+}
+
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+        .test("a_step_in_a_single_user_namespace", &[Requirement::Root], single_user)
+        .test("a_step_in_a_user_namespace_with_lent_ids", &[Requirement::Root], user_namespace)
+        .test("a_survey_says_what_each_rung_gives", &[Requirement::Root], survey_as_root)
+}
+
+/// Plays a scenario, if this process was started for one.
+pub(crate) fn enter_if_asked() -> Option<ExitCode> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first()? != SCENARIO {
+        return None;
+    }
+    let isolation: Isolation = arguments.get(1)?.to_str()?.parse().ok()?;
+    let code = if inside().is_some() {
+        match step(isolation, arguments.get(2)?.to_str()?) {
+            Ok(code) => code,
+            Err(stop) => {
+                say(&format!("{stop:?}"));
+                99
+            }
+        }
+    } else {
+        continue_inside(isolation, &arguments).unwrap_or_else(|error| {
+            say(&format!("{error}: {:?}", std::error::Error::source(&error)));
+            98
+        })
+    };
+    Some(ExitCode::from(u8::try_from(code).unwrap_or(97)))
+}
+
+/// Tells the test that plays the scenario.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
+    let outcome = Fixture::new(isolation, script)?.run()?;
+    say(&format!("{}{}", outcome.stdout, outcome.stderr));
+    Ok(outcome.ended.status.code())
+}
+
+/// Plays a scenario as an ordinary user.
+fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
+    let folder = tempfile::tempdir()?;
+    std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;
+    // A copy that the user can get at.
+    let program = folder.path().join("it");
+    std::fs::copy(std::env::current_exe()?, &program)?;
+    let output = Command::new(&program)
+        .args([SCENARIO, isolation.name(), script])
+        .env("TMPDIR", folder.path())
+        .uid(user)
+        .gid(user)
+        .stdin(Stdio::null())
+        .output()?;
+    Ok(output)
+}
+
+fn single_user() -> TestResult {
+    let output = play(USER, Isolation::SingleUser, "id -u; cat /proc/self/uid_map; hostname; exit 3")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "54321", "1", "buildkitsandbox"], "{output:?}");
+    assert_eq!(output.status.code(), Some(3));
+    Ok(())
+}
+
+fn user_namespace() -> TestResult {
+    let script = "touch a; chown 1000:100 a; stat -c '%u %g' a; id -u; stat -c %t:%T /dev/null; sed -n 2p /proc/self/uid_map";
+    let output = play(lent_user()?, Isolation::UserNamespace, script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words.get(..5), Some(&["1000", "100", "0", "1:3", "1"][..]), "{output:?}");
+    assert_eq!(output.status.code(), Some(0));
+    Ok(())
+}
+
+fn survey_as_root() -> TestResult {
+    let rungs = survey();
+    let names: Vec<Isolation> = rungs.iter().map(|rung| rung.isolation).collect();
+    assert_eq!(names, Isolation::ALL);
+    for rung in &rungs {
+        assert!(!rung.why.is_empty(), "{rung:?}");
+    }
+    if !rungs[0].works {
+        return Err(Skip(format!("namespaces as root do not work here: {}", rungs[0].why)).into());
+    }
+    Ok(())
+}
