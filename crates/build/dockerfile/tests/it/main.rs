@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail where they stand")]
 
+mod conformance;
 mod expansion;
 mod faults;
 mod hostile;
