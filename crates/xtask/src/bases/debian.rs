@@ -16,6 +16,8 @@ const ARCHIVE: &str = "http://deb.debian.org/debian";
 /// Folders whose content the slim images go without.
 const EMPTIED: [&str; 6] =
     ["usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists", "var/log"];
+/// What debootstrap copies from this machine, and a container gets from its engine.
+const MACHINE_FILES: [&str; 2] = ["etc/hostname", "etc/resolv.conf"];
 /// What compiling C beside Go takes, as in the official golang image.
 const FOR_CGO: [&str; 4] = ["gcc", "git", "libc6-dev", "make"];
 
@@ -29,7 +31,7 @@ pub(super) fn image(shop: &Workshop) -> Result<Draft> {
             .arg(&root)
             .arg(ARCHIVE),
     )?;
-    empty(&root)?;
+    clean(&root)?;
     let mut draft = empty_draft();
     append(&mut draft, &Tree::read(&root)?.layer(&shop.layout)?, "debootstrap --variant=minbase bookworm");
     draft.config.config.env = words(&[PATH]);
@@ -45,7 +47,7 @@ pub(super) fn with_go(shop: &Workshop, version: &str) -> Result<Draft> {
     unpack(&base, &root)?;
     let before = Tree::read(&root)?;
     install(&root, &FOR_CGO)?;
-    empty(&root)?;
+    clean(&root)?;
     let compiler = Tree::read(&root)?.layer_since(&before, &shop.layout)?;
 
     let mut draft = golang::on(shop, "debian:bookworm-slim", version)?;
@@ -97,12 +99,18 @@ fn install(root: &Path, packages: &[&str]) -> Result<()> {
     must(chroot.env("LC_ALL", "C"))
 }
 
-fn empty(root: &Path) -> Result<()> {
+fn clean(root: &Path) -> Result<()> {
     for folder in EMPTIED {
         let path = root.join(folder);
         std::fs::remove_dir_all(&path)
             .and_then(|()| std::fs::create_dir(&path))
             .map_err(context(format!("cannot empty {}", path.display())))?;
+    }
+    for file in MACHINE_FILES {
+        let path = root.join(file);
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(context(format!("cannot remove {}", path.display())))?;
+        }
     }
     Ok(())
 }
