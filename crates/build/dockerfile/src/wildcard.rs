@@ -28,7 +28,7 @@ impl PatternError {
 ///
 /// Errors: the pattern is malformed, wherever in it, and whatever the name is.
 pub fn matches(pattern: &str, name: &str) -> Result<bool, PatternError> {
-    Ok(Tokens(tokens(pattern)?).matches(name))
+    Ok(Tokens::new(tokens(pattern)?).matches(name))
 }
 
 /// Whether `pattern` has a character that is special in patterns, so that it must be matched against the names that are there.
@@ -105,21 +105,37 @@ fn class_character(rest: &mut std::str::Chars<'_>) -> Option<char> {
 
 /// A pattern to match with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tokens(pub(crate) Vec<Token>);
+pub(crate) struct Tokens {
+    tokens: Vec<Token>,
+    /// The literals at the end: most names that do not match are told by these alone.
+    tail: String,
+}
 
 impl Tokens {
+    pub(crate) fn new(tokens: Vec<Token>) -> Self {
+        let literal = |token: &Token| match token {
+            Token::Literal(character) => Some(*character),
+            _ => None,
+        };
+        let reversed: Vec<char> = tokens.iter().rev().map_while(literal).collect();
+        Tokens { tail: reversed.into_iter().rev().collect(), tokens }
+    }
+
     /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        if self.0.len() < 64 {
-            self.run::<u64>(text).has(self.0.len())
+        if !text.ends_with(&self.tail) {
+            return false;
+        }
+        if self.tokens.len() < 64 {
+            self.run::<u64>(text).has(self.tokens.len())
         } else {
-            self.run::<Vec<bool>>(text).has(self.0.len())
+            self.run::<Vec<bool>>(text).has(self.tokens.len())
         }
     }
 
     /// Whether a text that starts with `text` could match.
     pub(crate) fn may_go_on(&self, text: &str) -> bool {
-        if self.0.len() < 64 {
+        if self.tokens.len() < 64 {
             !self.run::<u64>(text).is_empty()
         } else {
             !self.run::<Vec<bool>>(text).is_empty()
@@ -127,10 +143,10 @@ impl Tokens {
     }
 
     fn run<P: Places>(&self, text: &str) -> P {
-        let mut places = P::none(self.0.len() + 1);
+        let mut places = P::none(self.tokens.len() + 1);
         self.enter(&mut places, 0);
         for character in text.chars() {
-            let mut next = P::none(self.0.len() + 1);
+            let mut next = P::none(self.tokens.len() + 1);
             places.each(|place| self.step(place, character, &mut next));
             places = next;
             if places.is_empty() {
@@ -144,7 +160,7 @@ impl Tokens {
     fn enter<P: Places>(&self, places: &mut P, mut place: usize) {
         loop {
             places.add(place);
-            match self.0.get(place) {
+            match self.tokens.get(place) {
                 Some(Token::Star | Token::Rest) => place += 1,
                 Some(Token::MaybeFolders) => {
                     places.add(place + 1);
@@ -156,7 +172,7 @@ impl Tokens {
     }
 
     fn step<P: Places>(&self, place: usize, character: char, next: &mut P) {
-        let Some(token) = self.0.get(place) else { return };
+        let Some(token) = self.tokens.get(place) else { return };
         match token {
             Token::Literal(literal) if *literal == character => self.enter(next, place + 1),
             Token::Any if character != '/' => self.enter(next, place + 1),

@@ -95,7 +95,7 @@ impl Matcher {
             Kind::Prefix => Matcher::Prefix(pattern[..pattern.len() - 2].to_owned()),
             Kind::Suffix => Matcher::Suffix(pattern[2..].to_owned()),
             Kind::Expression => match reader.tokens {
-                Some(tokens) => Matcher::Tokens(Tokens(tokens)),
+                Some(tokens) => Matcher::Tokens(Tokens::new(tokens)),
                 None => {
                     let expression = Regex::new(&with_plain_classes(&format!("{}$", reader.expression)));
                     Matcher::Expression(expression.map_err(|_| PatternError::new(pattern))?)
