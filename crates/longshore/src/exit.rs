@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Unchecked,
     /// A signal asked to stop; what a shell reports for SIGINT.
     Interrupted,
+    /// As another process of longshore's ended, which did the work.
+    Of(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Findings => 3,
             Exit::Unchecked => 4,
             Exit::Interrupted => 130,
+            Exit::Of(code) => code,
         })
     }
 }

@@ -33,6 +33,8 @@ use exit::Exit;
 use ui::Ui;
 
 fn main() -> ExitCode {
+    // Where this process was started as a part of a sandbox, it does that part and never comes back.
+    longshore_sandbox::enter_if_child();
     ui::report_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

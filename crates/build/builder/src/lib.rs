@@ -1,1 +1,48 @@
-//! Dockerfile to image: solver, cache, steps.
+//! From a Dockerfile to an image: solver, cache, steps.
+//!
+//! What a Dockerfile means is BuildKit's: `metadata` has the instructions that change the configuration, `transfer` COPY, ADD and
+//! WORKDIR, `run` RUN. `solve` goes through stages and decides what is known, by keys (`key`) that follow BuildKit's: contents and not
+//! times of what is copied; words, environment and parent of what is run. Results are snapshots named by their keys; `export`
+//! makes layers of those that the target has. This room knows no Go: whoever does may advise steps ([`StepAdvisor`]).
+//!
+//! ```text
+//! bytes ──parse──▶ StageGraph ──probe──▶ keys ──(all known?)──▶ snapshots ──export──▶ Image
+//!                                          └──build: one thread a stage ──▶ snapshots
+//! ```
+
+mod archive;
+mod build;
+mod context;
+mod error;
+mod export;
+mod facts;
+mod golang;
+mod images;
+mod key;
+mod memory;
+mod metadata;
+mod mode;
+mod mounts;
+mod origin;
+mod place;
+mod records;
+mod remote;
+mod request;
+mod rules;
+mod run;
+mod select;
+mod solve;
+mod source;
+mod state;
+mod transfer;
+mod tree;
+mod users;
+
+pub use build::{BuildOutcome, Builder, PlatformImage, build};
+pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
+pub use place::PlaceError;
+pub use request::{BuildRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
+pub use select::SelectError;
+pub use source::{Advice, AdvisedMount, ImageSource, Isolate, Isolated, StageFiles, StepAdvisor, StepFacts};
+pub use tree::TreeError;
+pub use users::UnknownUser;

@@ -241,6 +241,16 @@ pub(crate) fn set_named(
     Ok(rustix::fs::utimensat(folder, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
+/// Takes the attributes that layers keep off an open folder, but for those that `metadata` has.
+pub(crate) fn remove_xattrs(folder: impl AsFd, metadata: &Metadata) -> io::Result<()> {
+    for name in attribute_names(&folder)? {
+        if is_kept(name.as_bytes()) && !metadata.xattrs.contains_key(&name) {
+            rustix::fs::fremovexattr(&folder, name.as_os_str())?;
+        }
+    }
+    Ok(())
+}
+
 /// The attributes of an open file or folder that layers keep.
 pub(crate) fn xattrs(file: impl AsFd) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
     let mut found = BTreeMap::new();

@@ -8,11 +8,12 @@ use std::time::SystemTime;
 
 use longshore_events::Events;
 
-use crate::draft::Draft;
+use crate::beneath::{below_root, split};
 use crate::error::SnapshotError;
 use crate::shelf::{DraftFolder, Shelf, TREE};
 use crate::snapshots::{Ownership, Snapshot, Snapshots};
 use crate::view::{Place, Source, View};
+use crate::writer::Writer;
 
 /// A folder of somebody's own. Dropped, it is removed.
 #[derive(Debug)]
@@ -84,11 +85,39 @@ impl View {
     }
 }
 
-impl Draft {
-    /// Gives up the difference and moves its files to `place`, on the same file system, where nothing may stand. For a draft on nothing:
-    /// marks of what is gone would come with it.
-    pub fn release(mut self, place: &Path) -> Result<(), SnapshotError> {
-        self.settle()?;
-        fs::rename(self.tree_folder(), place).map_err(SnapshotError::of("move to", place))
+/// What stands at a path, as far as it decides whether something else may be put there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occupant {
+    /// A folder.
+    Folder,
+    /// Anything else.
+    Other,
+}
+
+impl Writer<'_> {
+    /// What stands at a path that has no link on the way to it, what was written included.
+    pub fn occupant(&mut self, path: &Path) -> Result<Option<Occupant>, SnapshotError> {
+        let path = below_root(path);
+        if path.as_os_str().is_empty() {
+            return Ok(Some(Occupant::Folder));
+        }
+        if let Some(written) = self.written_at(&path)? {
+            return Ok(written);
+        }
+        let (above, _) = split(&path);
+        Ok(match self.parts(above)? {
+            None => None,
+            Some(parts) if parts.is_empty() => None,
+            Some(parts) => match self.below().step(&parts, &path)? {
+                Place::Missing => None,
+                Place::Folder(_) => Some(Occupant::Folder),
+                _ => Some(Occupant::Other),
+            },
+        })
+    }
+
+    /// Where a path leads when all links are followed, whether or not something is there.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf, SnapshotError> {
+        self.view()?.resolve(path)
     }
 }

@@ -67,8 +67,8 @@ impl Draft {
         }
         if !self.shelf.overlay {
             let merged = self.folder.path().join("merged");
-            let whole = view.under(&Arc::new(self.source()?));
-            self.duplicate = Some(Duplicate::make(&merged, &whole, &self.shelf, events)?);
+            let written = Arc::new(self.source()?);
+            self.duplicate = Some(Duplicate::make(&merged, &view, &written, &self.shelf, events)?);
             return Ok(longshore_sandbox::Root::Folder(merged));
         }
         let work = self.folder.path().join(WORK);
@@ -115,6 +115,15 @@ impl Draft {
         open.map_err(SnapshotError::of("set the metadata of", &tree))?;
         self.has_root = true;
         Ok(())
+    }
+
+    /// Gives up the difference and moves its files to `place`, on the same file system, where nothing may stand. For a draft on nothing:
+    /// marks of what is gone would come with it.
+    pub fn release(mut self, place: &Path) -> Result<(), SnapshotError> {
+        let source = self.source()?;
+        self.written.set_times(&source.tree)?;
+        drop(source);
+        fs::rename(self.folder.tree(), place).map_err(SnapshotError::of("move to", place))
     }
 
     /// Ends the difference and gives it its name: what is in it and is no difference is taken out, and a rename makes it visible to

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use longshore_events::{Events, TaskKind};
@@ -19,6 +20,7 @@ use crate::error::SnapshotError;
 use crate::marks;
 use crate::node::{Node, NodeKind};
 use crate::shelf::Shelf;
+use crate::source::FolderSource;
 use crate::unpack::copy_node;
 use crate::view::{Place, View};
 
@@ -43,13 +45,15 @@ pub(crate) struct Duplicate {
 }
 
 impl Duplicate {
-    /// Copies the tree that `view` shows to `folder`, which is not there yet.
+    /// Copies a tree to `folder`, which is not there yet: what is below, with what was written on top.
     pub(crate) fn make(
         folder: &Path,
-        view: &View,
+        below: &View,
+        written: &Arc<FolderSource>,
         shelf: &Shelf,
         events: &Events,
     ) -> Result<Duplicate, SnapshotError> {
+        let view = &below.under(written);
         let task = events.task(TaskKind::Work, "copy the files of the step");
         fs::create_dir(folder).map_err(SnapshotError::of("create the folder", folder))?;
         let tree = Beneath::open(folder).map_err(SnapshotError::of("open", folder))?;
@@ -83,6 +87,10 @@ impl Duplicate {
         paths.extend(folders);
         let mut stamps = HashMap::with_capacity(paths.len());
         for path in paths {
+            // What a writer put into the difference before is a change, whether or not the step touches it.
+            if written.find(&path).map_err(SnapshotError::of("look at", &path))?.is_some() {
+                continue;
+            }
             if let Some(stat) = tree.stat(&path).map_err(SnapshotError::of("look at", &path))? {
                 stamps.insert(path, stamp(&stat));
             }

@@ -35,7 +35,7 @@ mod unpack;
 mod view;
 mod writer;
 
-pub use beside::Scratch;
+pub use beside::{Occupant, Scratch};
 pub use chain::Chain;
 pub use draft::Draft;
 pub use error::{LayerReadError, SnapshotError};

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType};
 
 use crate::beneath::{self, Beneath, below_root, split};
+use crate::beside::Occupant;
 use crate::copy::copy_file;
 use crate::error::{OWNER, SnapshotError};
 use crate::marks::{self, Marks};
@@ -86,6 +87,20 @@ pub struct Writer<'d> {
 impl<'d> Writer<'d> {
     pub(crate) fn new(tree: Beneath, marks: Marks, written: &'d mut Written, below: View) -> Writer<'d> {
         Writer { tree, marks, written, below, last: None }
+    }
+
+    pub(crate) fn below(&self) -> &View {
+        &self.below
+    }
+
+    /// What was written at a path: nothing where it was not touched, `Some(None)` where what stood there is gone.
+    pub(crate) fn written_at(&self, path: &Path) -> Result<Option<Option<Occupant>>, SnapshotError> {
+        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
+        Ok(stat.map(|stat| match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Some(Occupant::Folder),
+            _ if self.marks.is_whiteout(&stat) => None,
+            _ => Some(Occupant::Other),
+        }))
     }
 
     /// The tree with what was written up to now, and from now on.
@@ -237,7 +252,7 @@ impl<'d> Writer<'d> {
     }
 
     /// The layers below that show through a folder of the tree; `None` where there is no such folder.
-    fn parts(&self, folder: &Path) -> Result<Option<Vec<usize>>, SnapshotError> {
+    pub(crate) fn parts(&self, folder: &Path) -> Result<Option<Vec<usize>>, SnapshotError> {
         let mut unknown = Vec::new();
         let mut parts = None;
         for above in folder.ancestors() {
@@ -389,7 +404,9 @@ impl<'d> Writer<'d> {
         let owner = self.written.set_owner(path, metadata);
         let folder = self.tree.listed(path).map_err(SnapshotError::of("open", path))?;
         beneath::set_owner(&folder, owner).map_err(SnapshotError::of(OWNER, path))?;
-        beneath::set_open(folder, metadata, None).map_err(SnapshotError::of("set the metadata of", path))?;
+        let set = beneath::remove_xattrs(&folder, metadata)
+            .and_then(|()| beneath::set_open(folder, metadata, None));
+        set.map_err(SnapshotError::of("set the metadata of", path))?;
         self.written.times.insert(path.to_owned(), metadata.mtime);
         Ok(())
     }

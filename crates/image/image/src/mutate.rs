@@ -27,6 +27,8 @@ pub struct Draft {
     pub config: ImageConfig,
     /// Annotations of the manifest.
     pub annotations: StringMap,
+    /// Whether a health check stays in OCI's format too, which does not know it: as BuildKit writes it and Docker reads it.
+    pub keeps_health_check: bool,
     layers: Vec<Descriptor>,
 }
 
@@ -61,7 +63,12 @@ pub struct Assembled {
 impl Draft {
     /// An image for `platform` without layers.
     pub fn empty(platform: &Platform) -> Draft {
-        Draft { config: ImageConfig::new(platform), annotations: StringMap::new(), layers: Vec::new() }
+        Draft {
+            config: ImageConfig::new(platform),
+            annotations: StringMap::new(),
+            keeps_health_check: false,
+            layers: Vec::new(),
+        }
     }
 
     /// An image on top of `base`: its layers and config. Its annotations speak of the base alone and are not taken over.
@@ -73,7 +80,8 @@ impl Draft {
         let told = config.history.iter().filter(|history| !history.empty_layer).count();
         let missing = config.rootfs.diff_ids.len().saturating_sub(told);
         config.history.extend(std::iter::repeat_n(History::default(), missing));
-        Ok(Draft { config, annotations: StringMap::new(), layers: base.manifest()?.layers })
+        let layers = base.manifest()?.layers;
+        Ok(Draft { config, annotations: StringMap::new(), keeps_health_check: false, layers })
     }
 
     /// The layers so far, base first.
@@ -93,12 +101,14 @@ impl Draft {
         self.config.history.push(History { empty_layer: true, ..history });
     }
 
-    /// The documents in `format`'s media types. A health check stays in Docker's format alone, annotations in OCI's.
+    /// The documents in `format`'s media types. A health check stays in Docker's format alone unless
+    /// [`Draft::keeps_health_check`] says otherwise, annotations in OCI's.
     ///
     /// Errors: a document cannot be written as JSON.
     pub fn finish(mut self, format: ImageFormat) -> Result<Assembled, serde_json::Error> {
         let mut dropped = Vec::new();
-        if format == ImageFormat::Oci && self.config.config.healthcheck.take().is_some() {
+        let drops = format == ImageFormat::Oci && !self.keeps_health_check;
+        if drops && self.config.config.healthcheck.take().is_some() {
             dropped.push("healthcheck");
         }
         if format == ImageFormat::Docker && !self.annotations.is_empty() {
@@ -184,7 +194,7 @@ fn convert_at(depth: usize, image: &Image, format: ImageFormat) -> Result<Assemb
     if !image.is_index() {
         let manifest = image.manifest()?;
         let (config, annotations, layers) = (image.config()?, manifest.annotations, manifest.layers);
-        let draft = Draft { config, annotations, layers };
+        let draft = Draft { config, annotations, keeps_health_check: false, layers };
         let mut assembled = draft.finish(format).map_err(unwritable("manifest"))?;
         keep_outside(&mut assembled.root, image.descriptor());
         return Ok(assembled);

@@ -31,14 +31,14 @@ impl FileArgs {
     pub(super) fn write(&self, images: &[BuiltImage]) -> Result<(), FileError> {
         if let Some(path) = &self.image_refs {
             let line = |image: &BuiltImage, name: &Reference| {
-                format!("{}\n", name.with_digest(image.outcome.root.digest.clone()).familiar())
+                format!("{}\n", name.with_digest(image.root.digest.clone()).familiar())
             };
             let lines = images.iter().flat_map(|image| image.names.iter().map(move |name| line(image, name)));
             write_output(path, lines.collect::<String>().as_bytes())?;
         }
         if let (Some(path), Some(image)) = (&self.iidfile, images.first()) {
             // Without an end of line, as Docker writes it.
-            write_output(path, image.outcome.root.digest.to_string().as_bytes())?;
+            write_output(path, image.root.digest.to_string().as_bytes())?;
         }
         if let Some(path) = &self.metadata_file {
             let document = match images {
@@ -55,10 +55,10 @@ impl FileArgs {
 fn metadata(image: &BuiltImage) -> Value {
     let names: Vec<_> = image.names.iter().map(Reference::familiar).collect();
     json!({
-        "containerimage.descriptor": image.outcome.root,
-        "containerimage.digest": image.outcome.root.digest,
+        "containerimage.descriptor": image.root,
+        "containerimage.digest": image.root.digest,
         "image.name": names.join(","),
-        "longshore.images": image.outcome.images,
-        "longshore.cached": image.outcome.cached,
+        "longshore.images": image.images,
+        "longshore.cached": image.cached,
     })
 }

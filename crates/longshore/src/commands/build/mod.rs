@@ -1,15 +1,19 @@
 //! `longshore build`: services become images.
 
+mod dockerfile;
 mod files;
 mod tags;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use longshore_config::Settings;
 use longshore_docker::EngineKind;
 use longshore_gobuild::{BuildEnvironment, BuildOutcome, BuildRequest, LockMode, ServiceFacts};
 use longshore_image::Image;
-use longshore_oci::Reference;
+use longshore_oci::media_type::ImageFormat;
+use longshore_oci::{Descriptor, Platform, Reference};
 use longshore_project::Facts;
 use longshore_registry::PushOptions;
 use longshore_store::Store;
@@ -24,12 +28,14 @@ use crate::services::{self, Service, Services, ServicesArgs, Several};
 use crate::ui::{CommandError, Ui, size};
 use tags::TagTemplate;
 
+pub(crate) use dockerfile::DockerfileError;
 pub(crate) use tags::TagError;
 
-/// Build a Go service into an image
+/// Build a Go service, or a Dockerfile, into an image
 ///
 /// Compiles the main package for each platform, puts it on the base, and keeps the image in the store. The same source and the
-/// same longshore.lock give the same digest on every machine. Prints the image's digest, and nothing else, on standard output.
+/// same longshore.lock give the same digest on every machine. With -f, builds a Dockerfile with PATH as its context, with no daemon and no
+/// root. Prints the image's digest, and nothing else, on standard output.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
@@ -62,6 +68,9 @@ pub(crate) struct BuildArgs {
 
     #[command(flatten)]
     files: files::FileArgs,
+
+    #[command(flatten)]
+    dockerfile: dockerfile::DockerfileArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,11 +85,18 @@ enum LoadEngine {
 struct BuiltImage {
     service: String,
     names: Vec<Reference>,
-    outcome: BuildOutcome,
+    root: Descriptor,
+    /// What is told of it in the metadata file: its platforms' images.
+    images: serde_json::Value,
+    /// Whether nothing had to be done.
+    cached: bool,
 }
 
 pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let epoch = source_date_epoch(context)?;
+    if let Some(file) = &arguments.dockerfile.file {
+        return build_dockerfile(arguments, file, epoch, context, ui);
+    }
     let services = services::resolve(&arguments.services, Several::Ask, context, ui)?;
     tags::check(&arguments.tag, services.chosen.len()).map_err(CommandError::usage)?;
     let (store, toolchains) = (context.store()?, context.toolchains()?);
@@ -98,13 +114,68 @@ pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Re
         for name in &names {
             store.tag(name, &outcome.root)?;
         }
-        let image = BuiltImage { service: service.name.clone(), names, outcome };
-        tell(&image, ui);
+        tell(&outcome, &names, ui);
+        let image = BuiltImage {
+            service: service.name.clone(),
+            names,
+            root: outcome.root,
+            images: serde_json::to_value(&outcome.images)?,
+            cached: outcome.cached,
+        };
         deliver(&image, arguments, &store, context, ui)?;
         built.push(image);
     }
     arguments.files.write(&built)?;
-    ui.print(&built.iter().map(|image| format!("{}\n", image.outcome.root.digest)).collect::<String>())?;
+    ui.print(&built.iter().map(|image| format!("{}\n", image.root.digest)).collect::<String>())?;
+    Ok(Exit::Done)
+}
+
+fn build_dockerfile(
+    arguments: &BuildArgs,
+    file: &Path,
+    epoch: Option<i64>,
+    context: &Context,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
+    let folder = &arguments.services.path;
+    let typed = arguments.services.settings.over(&Settings::default());
+    let parse = |name: &String| name.parse::<Platform>();
+    let asked = dockerfile::Asked {
+        context: folder,
+        platforms: typed.platforms.iter().flatten().map(parse).collect::<Result<_, _>>()?,
+        labels: typed.labels.into_iter().collect(),
+        annotations: typed.annotations.into_iter().collect(),
+        format: match typed.image_format {
+            Some(longshore_config::ImageFormat::Docker) => ImageFormat::Docker,
+            _ => ImageFormat::Oci,
+        },
+        no_cache: arguments.no_cache,
+        source_date_epoch: epoch,
+    };
+    let outcome = match dockerfile::build(&arguments.dockerfile, file, asked, context, ui)? {
+        dockerfile::Ending::Built(outcome) => outcome,
+        dockerfile::Ending::Inside(exit) => return Ok(exit),
+    };
+    let store = context.store()?;
+    let service = dockerfile::name_of(folder);
+    let names = if arguments.tag.is_empty() { Vec::new() } else { tags::names(&arguments.tag, &service)? };
+    for name in &names {
+        store.tag(name, &outcome.root)?;
+    }
+    if names.is_empty() {
+        store.add(&outcome.root)?;
+    }
+    dockerfile::tell(&outcome, &names, ui);
+    let image = BuiltImage {
+        service,
+        names,
+        cached: outcome.steps == outcome.cached_steps,
+        images: dockerfile::images(&outcome),
+        root: outcome.root,
+    };
+    deliver(&image, arguments, &store, context, ui)?;
+    arguments.files.write(std::slice::from_ref(&image))?;
+    ui.print(&format!("{}\n", image.root.digest))?;
     Ok(Exit::Done)
 }
 
@@ -177,13 +248,12 @@ fn source_date_epoch(context: &Context) -> Result<Option<i64>, CommandError> {
 }
 
 /// Says what was built, on standard error.
-fn tell(image: &BuiltImage, ui: &Ui) {
-    let outcome = &image.outcome;
+fn tell(outcome: &BuildOutcome, names: &[Reference], ui: &Ui) {
     if !outcome.cached {
         let decisions = outcome.images.first().map(|image| image.decisions.as_slice()).unwrap_or_default();
         decisions.iter().for_each(|decision| ui.events().note(format!("  {decision}")));
     }
-    let names: Vec<_> = image.names.iter().map(Reference::familiar).collect();
+    let names: Vec<_> = names.iter().map(Reference::familiar).collect();
     let platforms: Vec<_> =
         outcome.images.iter().map(|image| format!("{} {}", image.platform, size(image.size))).collect();
     let cached = if outcome.cached { ", nothing changed" } else { "" };
@@ -198,7 +268,7 @@ fn deliver(
     context: &Context,
     ui: &Ui,
 ) -> Result<(), CommandError> {
-    let stored: Image = store.layout().image(&image.outcome.root);
+    let stored: Image = store.layout().image(&image.root);
     for destination in &arguments.output {
         images::write(&stored, &image.names, destination, context, ui.events())?;
     }

@@ -1,0 +1,210 @@
+//! A Dockerfile's build as a whole: read, solve for each platform, write the image.
+
+use std::sync::Arc;
+
+use longshore_dockerfile::{Dockerfile, Severity, StageGraph, StageOptions, parse};
+use longshore_events::{Events, TaskKind};
+use longshore_http::Client;
+use longshore_image::Content;
+use longshore_image::mutate::{self, Assembled};
+use longshore_oci::{Descriptor, Platform, StringMap};
+use longshore_snapshot::Snapshots;
+use longshore_store::Store;
+
+use crate::error::BuildError;
+use crate::export::{Exported, keep};
+use crate::images::Images;
+use crate::request::BuildRequest;
+use crate::solve::{Count, Mode, Solve, Stop};
+use crate::source::{ImageSource, Isolate, StepAdvisor};
+
+/// What builds work with.
+pub struct Builder<'a> {
+    /// Where images and what is remembered live.
+    pub store: &'a Store,
+    /// Where layers are unpacked.
+    pub snapshots: Snapshots,
+    /// Where base images come from.
+    pub images: &'a dyn ImageSource,
+    /// What fetches the addresses of ADD; none where the network is to be left alone.
+    pub http: Option<&'a Client>,
+    /// Who may speed steps up.
+    pub advisors: Vec<&'a dyn StepAdvisor>,
+    /// How steps are isolated.
+    pub isolate: &'a dyn Isolate,
+    /// The environment that git is run in.
+    pub environment: longshore_process::Environment,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Builder").field("store", self.store).finish_non_exhaustive()
+    }
+}
+
+/// What was built.
+#[derive(Debug, Clone)]
+pub struct BuildOutcome {
+    /// The manifest, or the index where several platforms were asked for. It is in the store, and has no name yet.
+    pub root: Descriptor,
+    /// The image of each platform, in the order in which they were asked for.
+    pub images: Vec<PlatformImage>,
+    /// Steps, over all platforms.
+    pub steps: usize,
+    /// Steps whose results were known.
+    pub cached_steps: usize,
+    /// Stages that the target did not need.
+    pub skipped: Vec<String>,
+    /// What the image's format has no room for and was left out.
+    pub dropped: Vec<&'static str>,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformImage {
+    /// The platform.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Descriptor,
+    /// Bytes of its layers, compressed.
+    pub size: u64,
+}
+
+/// Builds a Dockerfile into the store.
+///
+/// Errors: the Dockerfile has mistakes, an instruction fails, a base cannot be had, the store cannot be written, the work was asked to
+/// stop.
+pub fn build(
+    builder: &Builder<'_>,
+    request: &BuildRequest,
+    events: &Events,
+) -> Result<BuildOutcome, BuildError> {
+    let file = read(request, events)?;
+    let mut writer = builder.store.writer()?;
+    let images = Images::default();
+    let now = jiff::Timestamp::now().as_second();
+    let mut outcomes = Vec::new();
+    std::thread::scope(|scope| {
+        let work = |platform: &Platform| {
+            build_platform(builder, request, (&file, &images), platform, (&writer, events), now)
+        };
+        match request.platforms.as_slice() {
+            [only] => outcomes.push(work(only)),
+            platforms => {
+                let threads: Vec<_> =
+                    platforms.iter().map(|platform| scope.spawn(move || work(platform))).collect();
+                outcomes.extend(
+                    threads.into_iter().map(|thread| thread.join().unwrap_or(Err(BuildError::Thread))),
+                );
+            }
+        }
+    });
+    let built: Vec<PlatformBuilt> = outcomes.into_iter().collect::<Result<_, _>>()?;
+    let skipped = tell_skipped(request, &built, events);
+    let bases: Vec<Arc<dyn Content>> =
+        std::iter::once(Arc::new(builder.store.layout().clone()) as Arc<dyn Content>)
+            .chain(built.iter().flat_map(|built| built.bases.iter().cloned()))
+            .collect();
+    let assembled: Vec<Assembled> = built.iter().map(|built| built.exported.assembled.clone()).collect();
+    let whole = match assembled.as_slice() {
+        [only] => only.clone(),
+        several => mutate::index(several, StringMap::new(), request.format)?,
+    };
+    let root = keep(&whole, bases, &mut writer, events)?;
+    let count = built.iter().fold(Count::default(), |sum, built| Count {
+        steps: sum.steps + built.count.steps,
+        cached: sum.cached + built.count.cached,
+    });
+    Ok(BuildOutcome {
+        root,
+        steps: count.steps,
+        cached_steps: count.cached,
+        skipped,
+        dropped: whole.dropped.clone(),
+        images: built
+            .into_iter()
+            .map(|built| PlatformImage {
+                platform: built.platform,
+                manifest: built.exported.assembled.root,
+                size: built.exported.size,
+            })
+            .collect(),
+    })
+}
+
+struct PlatformBuilt {
+    platform: Platform,
+    exported: Exported,
+    count: Count,
+    bases: Vec<Arc<dyn Content>>,
+    skipped: Vec<String>,
+}
+
+fn read(request: &BuildRequest, events: &Events) -> Result<Dockerfile, BuildError> {
+    let parsed = parse(&request.dockerfile.bytes);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        parsed.diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    for warning in warnings {
+        let line = parsed.file.line_of(warning.span.start);
+        events.warn(format!("{}:{line}: {}", request.dockerfile.name(), warning.message));
+    }
+    if errors.is_empty() { Ok(parsed.file) } else { Err(mistakes(request, errors)) }
+}
+
+fn mistakes(request: &BuildRequest, diagnostics: Vec<longshore_dockerfile::Diagnostic>) -> BuildError {
+    BuildError::Dockerfile {
+        file: request.dockerfile.name(),
+        source_text: request.dockerfile.bytes.clone(),
+        diagnostics,
+    }
+}
+
+fn build_platform(
+    builder: &Builder<'_>,
+    request: &BuildRequest,
+    (file, images): (&Dockerfile, &Images),
+    platform: &Platform,
+    (writer, events): (&longshore_store::Writer, &Events),
+    now: i64,
+) -> Result<PlatformBuilt, BuildError> {
+    let contexts: Vec<String> = request.named_contexts.keys().cloned().collect();
+    let options = StageOptions {
+        build_args: &request.build_args,
+        target: request.target.as_deref(),
+        build_platform: &Platform::host().to_string(),
+        target_platform: &platform.to_string(),
+        contexts: &contexts,
+    };
+    let graph = StageGraph::of(file, &options).map_err(|problems| mistakes(request, problems))?;
+    let skipped = graph.skipped().into_iter().map(|index| graph.stages[index].label()).collect();
+    let solve = Solve::new(builder, request, (file, graph), platform.clone(), (images, events.part()), now);
+    let state = match solve.run(Mode::Probe) {
+        Ok(state) => Ok(state),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::Unknown | Stop::Elsewhere) => solve.run(Mode::Build).map_err(|stop| match stop {
+            Stop::Failed(error) => error,
+            Stop::Unknown | Stop::Elsewhere => BuildError::Thread,
+        }),
+    };
+    // What was hashed is of use to the next build even if this one failed.
+    let remembered = solve.remember();
+    let state = state?;
+    remembered?;
+    let count = *crate::solve::held(&solve.done);
+    let exported = solve.export(&state, writer)?;
+    let bases = state.base_image.iter().map(|image| Arc::clone(image.content())).collect();
+    Ok(PlatformBuilt { platform: platform.clone(), exported, count, bases, skipped })
+}
+
+/// Says which stages nobody needed: tests and scans that never ran are worth a line.
+fn tell_skipped(request: &BuildRequest, built: &[PlatformBuilt], events: &Events) -> Vec<String> {
+    let skipped = built.first().map(|built| built.skipped.clone()).unwrap_or_default();
+    if request.all_stages {
+        return Vec::new();
+    }
+    for stage in &skipped {
+        let task = events.task(TaskKind::Work, format!("[{stage}]"));
+        task.skipped("the target does not need it; --all-stages builds it too");
+    }
+    skipped
+}

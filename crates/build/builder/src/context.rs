@@ -1,0 +1,211 @@
+//! The build context: a folder of the user's, less what .dockerignore leaves out.
+//!
+//! Files are read where they are; nothing is copied first. Owners count as root's, as with BuildKit, so that it does not matter who
+//! runs a build. Contents are hashed once: a [`HashMemory`] remembers what was hashed, by size, times and inode.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use longshore_dockerfile::Diagnostic;
+use longshore_files::{FileError, Root};
+use longshore_snapshot::NodeKind;
+
+use crate::memory::HashMemory;
+use crate::rules::Rules;
+use crate::tree::{FileNode, FileTree, TreeError, hash_reader, resolve_links};
+
+/// A context folder.
+pub(crate) struct ContextTree {
+    folder: PathBuf,
+    root: Root,
+    ignore: Rules,
+    memory: HashMemory,
+}
+
+impl ContextTree {
+    /// Opens the context in `folder`. Errors: it cannot be opened as a folder.
+    pub(crate) fn open(folder: &Path, ignore: Rules, memory: HashMemory) -> Result<Self, FileError> {
+        Ok(ContextTree { folder: folder.to_owned(), root: Root::open(folder)?, ignore, memory })
+    }
+
+    /// Keeps what was hashed for the next build.
+    pub(crate) fn remember(&self) -> Result<(), FileError> {
+        self.memory.save()
+    }
+
+    fn error<'p>(
+        &self,
+        action: &'static str,
+        path: &'p Path,
+    ) -> impl FnOnce(io::Error) -> TreeError + use<'p> {
+        move |source| TreeError::Context { action, path: path.to_owned(), source }
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>, TreeError> {
+        match fs::symlink_metadata(self.folder.join(path)) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(self.error("look at", path)(error)),
+        }
+    }
+
+    fn node(&self, path: &Path, metadata: &Metadata) -> Result<Option<FileNode>, TreeError> {
+        let kind = metadata.file_type();
+        let kind = if kind.is_dir() {
+            NodeKind::Directory
+        } else if kind.is_file() {
+            NodeKind::File { size: metadata.len() }
+        } else if kind.is_symlink() {
+            let target = fs::read_link(self.folder.join(path)).map_err(self.error("read the link", path))?;
+            NodeKind::Symlink(target)
+        } else if kind.is_fifo() {
+            NodeKind::Fifo
+        } else if kind.is_char_device() {
+            let device = metadata.rdev();
+            NodeKind::CharacterDevice(rustix::fs::major(device), rustix::fs::minor(device))
+        } else if kind.is_block_device() {
+            let device = metadata.rdev();
+            NodeKind::BlockDevice(rustix::fs::major(device), rustix::fs::minor(device))
+        } else {
+            // A socket means something to its process alone.
+            return Ok(None);
+        };
+        let several = metadata.is_file() && metadata.nlink() > 1;
+        Ok(Some(FileNode {
+            kind,
+            mode: metadata.mode() & 0o7777,
+            uid: 0,
+            gid: 0,
+            mtime: (metadata.mtime(), u32::try_from(metadata.mtime_nsec()).unwrap_or(0)),
+            xattrs: BTreeMap::new(),
+            inode: several.then(|| (metadata.dev(), metadata.ino(), 0)),
+        }))
+    }
+
+    /// What of a folder .dockerignore leaves: a folder that is left out may still lead to files that are not.
+    fn is_visible(&self, path: &Path, metadata: &Metadata) -> Result<bool, TreeError> {
+        if path.as_os_str().is_empty() || !self.ignore.matches(path) {
+            return Ok(true);
+        }
+        if !metadata.is_dir() || !self.ignore.may_reinclude_below(path) {
+            return Ok(false);
+        }
+        for (name, metadata) in self.entries(path)? {
+            if self.is_visible(&path.join(name), &metadata)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn entries(&self, folder: &Path) -> Result<Vec<(OsString, Metadata)>, TreeError> {
+        let mut found = Vec::new();
+        let listed = fs::read_dir(self.folder.join(folder)).map_err(self.error("list", folder))?;
+        for entry in listed {
+            let entry = entry.map_err(self.error("list", folder))?;
+            match entry.metadata() {
+                Ok(metadata) => found.push((entry.file_name(), metadata)),
+                // It went away between the two looks, as editors' temporary files do.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.error("look at", &folder.join(entry.file_name()))(error)),
+            }
+        }
+        found.sort_by(|a: &(OsString, Metadata), b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    /// Whether something stands at a path that .dockerignore leaves out.
+    pub(crate) fn hides(&self, path: &Path) -> bool {
+        self.ignore.matches(path) && fs::symlink_metadata(self.folder.join(path)).is_ok()
+    }
+}
+
+impl FileTree for ContextTree {
+    fn lookup(&self, path: &Path) -> Result<Option<FileNode>, TreeError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = if folder.as_os_str().is_empty() { PathBuf::new() } else { self.resolve(folder)? };
+        let place = match path.file_name() {
+            Some(name) => folder.join(name),
+            None => PathBuf::new(),
+        };
+        let Some(metadata) = self.metadata(&place)? else { return Ok(None) };
+        if !self.is_visible(&place, &metadata)? {
+            return Ok(None);
+        }
+        self.node(&place, &metadata)
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<(OsString, FileNode)>, TreeError> {
+        let mut listed = Vec::new();
+        for (name, metadata) in self.entries(folder)? {
+            let path = folder.join(&name);
+            if self.is_visible(&path, &metadata)?
+                && let Some(node) = self.node(&path, &metadata)?
+            {
+                listed.push((name, node));
+            }
+        }
+        Ok(listed)
+    }
+
+    fn open(&self, path: &Path) -> Result<File, TreeError> {
+        self.root.open_file(path).map_err(|error| self.error("open", path)(error.source))
+    }
+
+    fn hash(&self, path: &Path, _: &FileNode) -> Result<[u8; 32], TreeError> {
+        let metadata = self.metadata(path)?;
+        let gone = || self.error("read", path)(io::ErrorKind::NotFound.into());
+        let metadata = metadata.ok_or_else(gone)?;
+        if let Some(hash) = self.memory.recall(path, &metadata) {
+            return Ok(hash);
+        }
+        let file = self.open(path)?;
+        let before = file.metadata().map_err(self.error("look at", path))?;
+        let hash = hash_reader(&file).map_err(self.error("read", path))?;
+        self.memory.note(path, &before, hash);
+        Ok(hash)
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, TreeError> {
+        resolve_links(path, &mut |place| {
+            let Some(metadata) = self.metadata(place)? else { return Ok(None) };
+            Ok(self.node(place, &metadata)?.map(|node| node.kind))
+        })
+    }
+}
+
+/// A file of rules that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IgnoreError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{} has malformed patterns", file.display())]
+    Patterns { file: PathBuf, text: Vec<u8>, problems: Vec<Diagnostic> },
+}
+
+/// The rules in the file beside a Dockerfile, else those of the context's own .dockerignore.
+pub(crate) fn ignore_file(context: &Path, dockerfile: Option<&Path>) -> Result<Rules, IgnoreError> {
+    let beside = dockerfile.map(|path| {
+        let mut name = path.file_name().unwrap_or(OsStr::new("Dockerfile")).to_owned();
+        name.push(".dockerignore");
+        path.with_file_name(name)
+    });
+    for path in beside.into_iter().chain([context.join(".dockerignore")]) {
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let refuse =
+                    |problems| IgnoreError::Patterns { file: path.clone(), text: bytes.clone(), problems };
+                return Rules::parse(&bytes).map_err(refuse);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(FileError::of("read", &path)(error).into()),
+        }
+    }
+    Ok(Rules::default())
+}

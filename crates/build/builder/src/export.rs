@@ -1,0 +1,111 @@
+//! From a stage's state to an image in the store: layers out of snapshots, configuration, manifest.
+
+use longshore_events::{Events, TaskKind};
+use longshore_image::layer::Timestamps;
+use longshore_image::mutate::{Assembled, Draft};
+use longshore_oci::media_type::Compression;
+use longshore_oci::{Descriptor, History, ImageConfig};
+use longshore_snapshot::LayerOptions;
+use longshore_store::Writer;
+
+use crate::error::BuildError;
+use crate::solve::Solve;
+use crate::state::StageState;
+
+/// An image of one platform, written.
+pub(crate) struct Exported {
+    pub(crate) assembled: Assembled,
+    /// Bytes of all layers, compressed.
+    pub(crate) size: u64,
+}
+
+impl<'a> Solve<'a> {
+    /// Writes the layers that the store lacks, and puts the documents together.
+    pub(crate) fn export(&self, state: &StageState, writer: &Writer) -> Result<Exported, BuildError> {
+        let mut draft = match &state.base_image {
+            Some(base) => Draft::on(base)?,
+            None => Draft::empty(&state.platform),
+        };
+        let mut times = Vec::new();
+        let options = LayerOptions {
+            timestamps: self.request.source_date_epoch.map_or(Timestamps::Keep, Timestamps::Clamp),
+            format: self.request.format,
+            compression: Compression::Gzip,
+        };
+        let task = self.events.task(TaskKind::Work, format!("{}write the layers", self.prefix));
+        for step in &state.steps {
+            self.events.check()?;
+            let id = step.snapshot.snapshot();
+            let found = self.snapshots().get(&id)?;
+            let snapshot = found.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))?;
+            let layer = snapshot.layer(writer, &options, &self.events)?;
+            let created = jiff::Timestamp::try_from(snapshot.created()?).unwrap_or_default();
+            times.push(created);
+            draft.append(&layer, History::default());
+        }
+        task.done("");
+        let mut config = self.config(state);
+        config.rootfs = draft.config.rootfs.clone();
+        self.date(&mut config, state.base_history, &times);
+        draft.config = config;
+        draft.keeps_health_check = true;
+        draft.annotations = self.request.annotations.iter().cloned().collect();
+        let size = draft.layers().iter().map(|layer| layer.size).sum();
+        Ok(Exported { assembled: draft.finish(self.request.format)?, size })
+    }
+
+    /// The configuration with what was asked for beside the Dockerfile.
+    fn config(&self, state: &StageState) -> ImageConfig {
+        let mut config = state.config.clone();
+        for (name, value) in &self.request.labels {
+            config.config.labels.insert(name.clone(), value.clone());
+        }
+        // Maps are written in order by builders that are written in Go, and compared as text by some tools.
+        config.config.labels.sort_keys();
+        config.config.volumes.sort_keys();
+        config.config.exposed_ports.sort_keys();
+        if self.request.platforms_named {
+            config.os.clone_from(&self.platform.os);
+            config.architecture.clone_from(&self.platform.architecture);
+            config.variant.clone_from(&self.platform.variant);
+        }
+        config
+    }
+
+    /// Times of the history: a layer's is that of its making, any other that of the layer before it, or of the first one. With
+    /// SOURCE_DATE_EPOCH all are that.
+    fn date(&self, config: &mut ImageConfig, base_history: usize, times: &[jiff::Timestamp]) {
+        let epoch = self.request.source_date_epoch.and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
+        let mut times = times.iter().copied();
+        let base = config.history[..base_history].iter().rev().find_map(|history| history.created.clone());
+        let mut last: Option<String> = times.clone().next().map(|time| epoch.unwrap_or(time).to_string());
+        for history in config.history.iter_mut().skip(base_history) {
+            if let Some(epoch) = epoch {
+                history.created = Some(epoch.to_string());
+                continue;
+            }
+            if !history.empty_layer
+                && let Some(time) = times.next()
+            {
+                last = Some(time.to_string());
+            }
+            history.created = last.clone().or_else(|| base.clone());
+        }
+        config.created = match epoch {
+            Some(epoch) => Some(epoch.to_string()),
+            None => config.history.last().and_then(|history| history.created.clone()),
+        };
+    }
+}
+
+/// Copies a finished image's documents, and the base's layers that the store lacks, into the store.
+pub(crate) fn keep(
+    assembled: &Assembled,
+    bases: Vec<std::sync::Arc<dyn longshore_image::Content>>,
+    writer: &mut Writer,
+    events: &Events,
+) -> Result<Descriptor, BuildError> {
+    let image = assembled.image(bases);
+    longshore_image::copy(&image, writer, events)?;
+    Ok(assembled.root.clone())
+}

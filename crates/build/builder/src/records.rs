@@ -1,0 +1,124 @@
+//! What earlier builds found out and cannot be read off the snapshots: the content of what a COPY took from a stage, which
+//! generation of a step counts after `--no-cache`.
+//!
+//! A record is a small file named by a key. It can be made again, so it is not synced; a damaged one counts as absent, since each
+//! holds a checksum.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use longshore_events::{Cancelled, Events};
+use longshore_files::{AtomicFile, FileError, Lock, create_folders};
+use longshore_store::Store;
+
+use crate::key::Key;
+
+/// Pause between two looks at a lock that another build holds.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// The records of a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    folder: PathBuf,
+}
+
+/// A step's lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Records {
+    pub(crate) fn of(store: &Store) -> Records {
+        Records { folder: store.cache_folder("dockerfile") }
+    }
+
+    /// The file in which the hashes of a context's files are remembered.
+    pub(crate) fn hashes(&self, key: &Key) -> PathBuf {
+        self.folder.join("contexts").join(key.hex())
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        let name = key.hex();
+        self.folder.join("records").join(&name[..2]).join(&name[2..])
+    }
+
+    /// What is recorded under a key.
+    pub(crate) fn get(&self, key: &Key) -> Option<Key> {
+        let bytes = fs::read(self.path(key)).ok()?;
+        let (value, sum) = bytes.split_first_chunk::<32>()?;
+        let expected = blake3::hash(value);
+        (sum == &expected.as_bytes()[..8]).then(|| Key::from_bytes(*value))
+    }
+
+    /// Records a value under a key.
+    pub(crate) fn put(&self, key: &Key, value: &Key) -> Result<(), FileError> {
+        let path = self.path(key);
+        let Some(folder) = path.parent() else { return Ok(()) };
+        create_folders(folder)?;
+        let mut file = AtomicFile::create_in(folder)?;
+        let sum = blake3::hash(value.bytes());
+        let write = file.write_all(value.bytes()).and_then(|()| file.write_all(&sum.as_bytes()[..8]));
+        write.map_err(FileError::of("write", &path))?;
+        file.commit_unsynced(&path)
+    }
+
+    /// Waits until no other build is at the step with this key, and keeps others waiting until dropped. Lock files stay: one that
+    /// is removed while somebody waits for it would be held twice.
+    pub(crate) fn lock(&self, name: &str, events: &Events) -> Result<Lock, LockError> {
+        let folder = self.folder.join("locks");
+        create_folders(&folder)?;
+        let path = folder.join(name);
+        loop {
+            events.check()?;
+            if let Some(lock) = Lock::try_exclusive(&path)? {
+                return Ok(lock);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Like [`Records::lock`], but gives up at once if another build is there.
+    pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Lock>, FileError> {
+        let folder = self.folder.join("locks");
+        create_folders(&folder)?;
+        let path = folder.join(name);
+        Lock::try_exclusive(&path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyWriter;
+
+    #[test]
+    fn a_record_is_read_back_and_a_damaged_one_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::of(&Store::open(folder.path()).unwrap());
+        let key = |name: &str| KeyWriter::new(name).finish();
+        assert_eq!(records.get(&key("a")), None);
+        records.put(&key("a"), &key("b")).unwrap();
+        assert_eq!(records.get(&key("a")), Some(key("b")));
+        longshore_files::write_atomic(&records.path(&key("a")), &[1; 40]).unwrap();
+        assert_eq!(records.get(&key("a")), None);
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::of(&Store::open(folder.path()).unwrap());
+        let held = records.lock("x", &Events::silent()).unwrap();
+        assert!(records.try_lock("x").unwrap().is_none());
+        let cancelled = Events::silent();
+        cancelled.cancel();
+        assert!(matches!(records.lock("x", &cancelled), Err(LockError::Cancelled(_))));
+        drop(held);
+        assert!(records.try_lock("x").unwrap().is_some());
+    }
+}

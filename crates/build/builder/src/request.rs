@@ -1,0 +1,136 @@
+//! What is asked for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use longshore_image::Image;
+use longshore_oci::media_type::ImageFormat;
+use longshore_oci::{Platform, Reference};
+
+/// A Dockerfile to build, and how.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The Dockerfile.
+    pub dockerfile: DockerfileSource,
+    /// The build context.
+    pub context: Context,
+    /// Contexts by name: they stand for images and stages of that name.
+    pub named_contexts: BTreeMap<String, Context>,
+    /// Stage to build, by name or number; the last one where none is named.
+    pub target: Option<String>,
+    /// Values of ARG.
+    pub build_args: Vec<(String, String)>,
+    /// Platforms to build for, at least one.
+    pub platforms: Vec<Platform>,
+    /// Whether the platforms were asked for, rather than being the machine's own.
+    pub platforms_named: bool,
+    /// Labels of the image, over those of the Dockerfile.
+    pub labels: Vec<(String, String)>,
+    /// Annotations of the manifest.
+    pub annotations: Vec<(String, String)>,
+    /// Names and addresses for /etc/hosts of RUN steps.
+    pub hosts: Vec<(String, String)>,
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of ssh agents by id.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// Which steps are done again though they are known.
+    pub no_cache: NoCache,
+    /// Whether stages that the target does not need are built too.
+    pub all_stages: bool,
+    /// Whether a registry is asked for bases that are here already.
+    pub pull: bool,
+    /// Network of RUN steps that do not name one.
+    pub network: NetworkMode,
+    /// Whether RUN steps may ask for `--security=insecure`.
+    pub allow_insecure: bool,
+    /// Size of /dev/shm of RUN steps, in bytes.
+    pub shm_size: Option<u64>,
+    /// Latest time in the image, in seconds since 1970: SOURCE_DATE_EPOCH.
+    pub source_date_epoch: Option<i64>,
+    /// The host's certificate authorities, for RUN steps to trust without their landing in a layer.
+    pub host_ca: Option<PathBuf>,
+    /// Media types of the image.
+    pub format: ImageFormat,
+}
+
+/// Where the Dockerfile's text comes from.
+#[derive(Debug, Clone)]
+pub struct DockerfileSource {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its file, for messages and for the .dockerignore beside it; none where it came through a pipe.
+    pub path: Option<PathBuf>,
+}
+
+impl DockerfileSource {
+    /// Its name, for messages.
+    pub fn name(&self) -> String {
+        self.path.as_ref().map_or_else(|| "Dockerfile".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// A build context.
+#[derive(Debug, Clone)]
+pub enum Context {
+    /// A folder.
+    Folder(PathBuf),
+    /// An image, whichever way it was found.
+    Image(Box<Image>),
+    /// A name that a registry or the store knows.
+    Reference(Reference),
+}
+
+/// A secret: a file or a value that a RUN step sees by a mount only. It does not print.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// A secret of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Secret(bytes)
+    }
+
+    pub(crate) fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Which steps are done again though their results are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCache {
+    /// None.
+    Never,
+    /// All.
+    Always,
+    /// Those of these stages.
+    Stages(Vec<String>),
+}
+
+impl NoCache {
+    /// Whether the steps of a stage are done again.
+    pub(crate) fn applies_to(&self, stage: Option<&str>) -> bool {
+        match self {
+            NoCache::Never => false,
+            NoCache::Always => true,
+            NoCache::Stages(names) => {
+                stage.is_some_and(|stage| names.iter().any(|name| name.eq_ignore_ascii_case(stage)))
+            }
+        }
+    }
+}
+
+/// The network that a step sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// The machine's own.
+    Host,
+    /// Loopback alone.
+    None,
+}

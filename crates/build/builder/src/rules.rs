@@ -1,0 +1,44 @@
+//! Patterns of paths, for paths as the system has them.
+
+use std::fmt;
+use std::path::Path;
+
+use longshore_dockerfile::Diagnostic;
+use longshore_dockerfile::ignore::IgnoreRules;
+use longshore_dockerfile::wildcard::PatternError;
+
+/// Patterns, with their text: two equal texts choose the same files.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    rules: IgnoreRules,
+    text: String,
+}
+
+impl Rules {
+    /// Reads a .dockerignore. Errors: each pattern that is malformed.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Rules, Vec<Diagnostic>> {
+        Ok(Rules { rules: IgnoreRules::parse(bytes)?, text: String::from_utf8_lossy(bytes).into_owned() })
+    }
+
+    /// Patterns as flags give them. Errors: the first that is malformed.
+    pub(crate) fn of(patterns: &[String]) -> Result<Rules, PatternError> {
+        let rules = IgnoreRules::from_patterns(patterns.iter().map(String::as_str))?;
+        Ok(Rules { rules, text: patterns.join("\n") })
+    }
+
+    /// Whether the last pattern that says something about a path, or about a folder that it lies in, takes it.
+    pub(crate) fn matches(&self, path: &Path) -> bool {
+        !self.rules.is_empty() && self.rules.matches(&path.to_string_lossy())
+    }
+
+    /// Whether a pattern may take back something below a folder.
+    pub(crate) fn may_reinclude_below(&self, folder: &Path) -> bool {
+        self.rules.may_reinclude_below(&folder.to_string_lossy())
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}

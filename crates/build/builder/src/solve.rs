@@ -1,0 +1,622 @@
+//! From a stage graph to the state of its target.
+//!
+//! First the keys of all steps are worked out without doing any ([`Mode::Probe`]): if every layer of the target is known, that is the
+//! build. Otherwise each stage that the target needs is gone through on a thread of its own ([`Mode::Build`]), and waits for another one
+//! where it takes something from it. A stage nobody needs is not built, and said so by the caller.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use longshore_dockerfile::{Base, Dockerfile, Instruction, InstructionKind, StageGraph, parse_trigger};
+use longshore_events::{Events, TaskKind};
+use longshore_oci::{ImageConfig, Platform};
+use longshore_snapshot::{Chain, Snapshot, Snapshots, View};
+
+use crate::build::Builder;
+use crate::context::{ContextTree, IgnoreError, ignore_file};
+use crate::error::{BuildError, InstructionError, InstructionErrorKind, Place};
+use crate::images::Images;
+use crate::key::{Key, KeyWriter};
+use crate::memory::HashMemory;
+use crate::metadata::{self, Scope};
+use crate::records::{LockError, Records};
+use crate::request::{BuildRequest, Context};
+use crate::source::Isolated;
+use crate::state::{StageState, Step};
+use crate::transfer::Prepared;
+
+/// Whether steps are done, or only their keys are worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Keys alone; what cannot be known without work ends it.
+    Probe,
+    /// What is not known is done.
+    Build,
+}
+
+/// Why a stage has no state.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Its keys cannot be known without doing it.
+    Unknown,
+    /// Another thread met the error and tells of it.
+    Elsewhere,
+    /// It failed.
+    Failed(BuildError),
+}
+
+impl<E: Into<BuildError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Slot {
+    Idle,
+    Running,
+    Known(Arc<StageState>),
+    Failed,
+}
+
+/// One platform's build under way.
+pub(crate) struct Solve<'a> {
+    pub(crate) builder: &'a Builder<'a>,
+    pub(crate) request: &'a BuildRequest,
+    pub(crate) file: &'a Dockerfile,
+    pub(crate) graph: StageGraph,
+    pub(crate) platform: Platform,
+    pub(crate) events: Events,
+    pub(crate) records: Records,
+    pub(crate) images: &'a Images,
+    /// Time of what is made now, in seconds since 1970.
+    pub(crate) now: i64,
+    /// What stands before labels of tasks where several platforms are built.
+    pub(crate) prefix: String,
+    slots: Vec<(Mutex<Slot>, Condvar)>,
+    snapshots: OnceLock<Snapshots>,
+    isolated: Mutex<Option<Isolated>>,
+    context: OnceLock<Arc<ContextTree>>,
+    named: Mutex<HashMap<String, Arc<ContextTree>>>,
+    pub(crate) prepared: Mutex<HashMap<(usize, usize), Arc<Prepared>>>,
+    pub(crate) done: Mutex<Count>,
+}
+
+/// How many steps there were, and how many were known.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) steps: usize,
+    pub(crate) cached: usize,
+}
+
+/// An instruction with its place in its stage.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'s> {
+    pub(crate) stage: usize,
+    /// Number among all instructions of the stage, triggers included.
+    pub(crate) position: usize,
+    /// Number among those that make a layer, from 1.
+    pub(crate) step: usize,
+    /// How many of the stage make a layer, its base counted.
+    pub(crate) steps: usize,
+    pub(crate) instruction: &'s Instruction,
+    pub(crate) is_trigger: bool,
+}
+
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panicking thread left is whole: every value here is replaced, not changed in pieces.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Solve<'a> {
+    pub(crate) fn new(
+        builder: &'a Builder<'a>,
+        request: &'a BuildRequest,
+        (file, graph): (&'a Dockerfile, StageGraph),
+        platform: Platform,
+        (images, events): (&'a Images, Events),
+        now: i64,
+    ) -> Self {
+        let slots = graph.stages.iter().map(|_| (Mutex::new(Slot::Idle), Condvar::new())).collect();
+        let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
+        Solve {
+            builder,
+            request,
+            file,
+            graph,
+            platform,
+            events,
+            records: Records::of(builder.store),
+            images,
+            now,
+            prefix,
+            slots,
+            snapshots: OnceLock::new(),
+            isolated: Mutex::default(),
+            context: OnceLock::new(),
+            named: Mutex::default(),
+            prepared: Mutex::default(),
+            done: Mutex::default(),
+        }
+    }
+
+    /// The target's state. Errors: [`Stop::Unknown`] when probing; otherwise what the first failing stage says.
+    pub(crate) fn run(&self, mode: Mode) -> Result<Arc<StageState>, Stop> {
+        for (slot, _) in &self.slots {
+            *held(slot) = Slot::Idle;
+        }
+        let target = self.graph.target;
+        match mode {
+            Mode::Probe => {
+                let state = self.state_of(target, mode)?;
+                for step in &state.steps {
+                    if self.snapshots().get(&step.snapshot.snapshot())?.is_none() {
+                        return Err(Stop::Unknown);
+                    }
+                }
+                Ok(state)
+            }
+            Mode::Build => {
+                if let Some(snapshots) = self.builder.isolate.before_steps()? {
+                    self.snapshots.get_or_init(|| snapshots);
+                }
+                self.run_threads(target)
+            }
+        }
+    }
+
+    /// The snapshots that this build works with.
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        self.snapshots.get().unwrap_or(&self.builder.snapshots)
+    }
+
+    /// How RUN steps are isolated; found out before the first one.
+    pub(crate) fn isolated(&self) -> Result<Isolated, BuildError> {
+        let mut isolated = held(&self.isolated);
+        if let Some(isolated) = &*isolated {
+            return Ok(isolated.clone());
+        }
+        let found = self.builder.isolate.for_run()?;
+        *isolated = Some(found.clone());
+        Ok(found)
+    }
+
+    fn run_threads(&self, target: usize) -> Result<Arc<StageState>, Stop> {
+        let mut needed = self.graph.needed(target);
+        if self.request.all_stages {
+            needed = (0..self.graph.stages.len()).collect();
+        }
+        let failures = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for index in needed {
+                let failures = &failures;
+                let work = move || {
+                    if let Err(stop) = self.state_of(index, Mode::Build) {
+                        // What others do is of no use any more.
+                        self.events.cancel();
+                        held(failures).push(stop);
+                    }
+                };
+                let name = format!("stage {}", self.graph.stages[index].label());
+                if std::thread::Builder::new().name(name).spawn_scoped(scope, work).is_err() {
+                    // No thread can be had: the caller's own does it below, one stage after the other.
+                    break;
+                }
+            }
+        });
+        let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Stages that were stopped because another one failed say that they were cancelled: the cause is what counts.
+        failures.sort_by_key(|stop| match stop {
+            Stop::Failed(error) if !error.is_cancelled() => 0,
+            Stop::Failed(_) => 1,
+            Stop::Elsewhere | Stop::Unknown => 2,
+        });
+        match failures.into_iter().next() {
+            Some(stop) => Err(stop),
+            None => self.state_of(target, Mode::Build),
+        }
+    }
+
+    /// The named context that stands for an image or a stage.
+    pub(crate) fn named_context(&self, name: &str) -> Option<&'a Context> {
+        if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
+            return None;
+        }
+        let wanted = crate::images::context_name(name);
+        let mut contexts = self.request.named_contexts.iter();
+        contexts.find(|(known, _)| crate::images::context_name(known) == wanted).map(|(_, context)| context)
+    }
+
+    /// A stage's state: worked out here, or by the thread that is at it already.
+    pub(crate) fn state_of(&self, index: usize, mode: Mode) -> Result<Arc<StageState>, Stop> {
+        let (slot, ready) = &self.slots[index];
+        let mut held_slot = held(slot);
+        loop {
+            match &*held_slot {
+                Slot::Known(state) => return Ok(Arc::clone(state)),
+                Slot::Failed => return Err(Stop::Elsewhere),
+                Slot::Running => {
+                    held_slot = ready.wait(held_slot).unwrap_or_else(PoisonError::into_inner);
+                }
+                Slot::Idle => break,
+            }
+        }
+        *held_slot = Slot::Running;
+        drop(held_slot);
+        let guard = Finish { slot, ready };
+        let outcome = self.stage(index, mode).map(Arc::new);
+        if let Ok(state) = &outcome {
+            *held(slot) = Slot::Known(Arc::clone(state));
+        }
+        drop(guard);
+        outcome
+    }
+
+    fn stage(&self, index: usize, mode: Mode) -> Result<StageState, Stop> {
+        let stage = &self.graph.stages[index];
+        if let Base::Context(name) = &stage.base
+            && let Some(context) = self.named_context(name)
+        {
+            return self.state_of_context(name, context, None, mode);
+        }
+        let (mut state, image_triggers) = self.base(index, mode)?;
+        state.start();
+        let image_triggers = self.read_triggers(&image_triggers, index)?;
+        let all: Vec<(&Instruction, bool)> = image_triggers
+            .iter()
+            .chain(stage.triggers.iter())
+            .map(|instruction| (instruction, true))
+            .chain(stage.instructions.iter().map(|instruction| (instruction, false)))
+            .collect();
+        let steps = 1 + all.iter().filter(|(instruction, _)| makes_layer(instruction)).count();
+        let mut step = 1;
+        for (position, (instruction, is_trigger)) in all.into_iter().enumerate() {
+            self.events.check()?;
+            if makes_layer(instruction) {
+                step += 1;
+            }
+            let at = At { stage: index, position, step, steps, instruction, is_trigger };
+            self.instruction(&mut state, at, mode).map_err(|stop| in_stage(stop, &stage.label()))?;
+        }
+        Ok(state)
+    }
+
+    /// What a stage begins with, and the instructions that its base left for it.
+    fn base(&self, index: usize, mode: Mode) -> Result<(StageState, Vec<String>), Stop> {
+        let stage = &self.graph.stages[index];
+        let platform = match &stage.platform {
+            Some(platform) => platform.parse().map_err(|_| self.platform_error(index, platform))?,
+            None => self.platform.clone(),
+        };
+        match &stage.base {
+            Base::Stage(base) => Ok((self.state_of(*base, mode)?.child(), Vec::new())),
+            Base::Image(name) => {
+                let mut state = match self.named_context(name) {
+                    Some(context) => self.state_of_context(name, context, Some(&platform), mode)?,
+                    None => self.state_of_image(name, &platform, Some(self.from(index)))?,
+                };
+                let triggers = std::mem::take(&mut state.config.config.on_build);
+                Ok((state, triggers))
+            }
+            Base::Scratch | Base::Context(_) => Ok((self.scratch(&platform), Vec::new())),
+        }
+    }
+
+    /// The FROM of a stage.
+    fn from(&self, index: usize) -> &'a Instruction {
+        &self.file.instructions[self.graph.stages[index].from]
+    }
+
+    /// Instructions that an image left for whoever builds on it. Messages name the FROM that brought them, since their own lines are in
+    /// another file.
+    fn read_triggers(&self, triggers: &[String], index: usize) -> Result<Vec<Instruction>, Stop> {
+        let from = self.from(index);
+        let mut instructions = Vec::new();
+        for trigger in triggers {
+            let refuse = |why: String| {
+                let kind = InstructionErrorKind::Trigger { text: trigger.clone(), why };
+                Stop::Failed(Box::new(InstructionError::of(from, kind)).into())
+            };
+            let instruction = parse_trigger(trigger)
+                .map_err(|problems| refuse(problems.into_iter().map(|problem| problem.message).collect()))?;
+            self.graph.needs_of(index, &instruction).map_err(|problem| refuse(problem.message))?;
+            instructions.push(Instruction { line: from.line, last_line: from.last_line, ..instruction });
+        }
+        Ok(instructions)
+    }
+
+    fn platform_error(&self, index: usize, platform: &str) -> Stop {
+        let kind = InstructionErrorKind::Value {
+            what: "the platform",
+            value: platform.to_owned(),
+            expected: "OS/ARCHITECTURE, such as linux/arm64".to_owned(),
+        };
+        Stop::Failed(Box::new(InstructionError::of(self.from(index), kind)).into())
+    }
+
+    pub(crate) fn scratch(&self, platform: &Platform) -> StageState {
+        let key = KeyWriter::new("scratch").finish();
+        let chain = self.snapshots().scratch();
+        StageState::new(key, chain, ImageConfig::new(platform), platform.clone())
+    }
+
+    /// A stage that begins with an image from a registry or the store.
+    pub(crate) fn state_of_image(
+        &self,
+        name: &str,
+        platform: &Platform,
+        at: Option<&Instruction>,
+    ) -> Result<StageState, Stop> {
+        let found = self.images.find(name, platform, self.builder.images, self.request.pull, &self.events);
+        let image = found.map_err(|source| BuildError::Image {
+            name: name.to_owned(),
+            place: at.map(Place::of),
+            source,
+        })?;
+        self.state_on(&image, platform)
+    }
+
+    /// A stage that begins with an image.
+    fn state_on(&self, image: &longshore_image::Image, platform: &Platform) -> Result<StageState, Stop> {
+        let config = image.config()?;
+        let mut key = KeyWriter::new("image");
+        key.list(
+            config
+                .rootfs
+                .diff_ids
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        );
+        key.text(&platform.to_string());
+        let chain = self.snapshots().base(image)?;
+        let mut config = config;
+        let missing = config.rootfs.diff_ids.len();
+        let told = config.history.iter().filter(|history| !history.empty_layer).count();
+        // Some tools write no history. Then what is appended to it would seem to belong to the first layers.
+        config.history.extend(std::iter::repeat_n(Default::default(), missing.saturating_sub(told)));
+        let mut state = StageState::new(key.finish(), chain, config, platform.clone());
+        state.base_image = Some(image.clone());
+        Ok(state)
+    }
+
+    /// What a named context holds, as a stage.
+    pub(crate) fn state_of_context(
+        &self,
+        name: &str,
+        context: &Context,
+        platform: Option<&Platform>,
+        mode: Mode,
+    ) -> Result<StageState, Stop> {
+        let platform = platform.unwrap_or(&self.platform);
+        match context {
+            Context::Image(image) => self.state_on(&image.select(platform)?, platform),
+            Context::Reference(reference) => self.state_of_image(&reference.familiar(), platform, None),
+            Context::Folder(_) => {
+                let tree = self.named_tree(name)?;
+                let mut state = self.scratch(platform);
+                let key = self.tree_key(&*tree, "")?;
+                if mode == Mode::Build {
+                    self.tree_snapshot(&*tree, "", &key)?;
+                }
+                state.key = key;
+                state.steps.push(Step { snapshot: key });
+                state.config.history.push(Default::default());
+                Ok(state)
+            }
+        }
+    }
+
+    /// The build context.
+    pub(crate) fn context(&self) -> Result<Arc<ContextTree>, BuildError> {
+        if let Some(tree) = self.context.get() {
+            return Ok(Arc::clone(tree));
+        }
+        let Context::Folder(folder) = &self.request.context else {
+            let what = "is an image, and the build context must be a folder".to_owned();
+            return Err(BuildError::NamedContext { name: "context".to_owned(), what });
+        };
+        let tree = self.open_context(folder, self.request.dockerfile.path.as_deref())?;
+        Ok(Arc::clone(self.context.get_or_init(|| tree)))
+    }
+
+    /// A named context that is a folder.
+    pub(crate) fn named_tree(&self, name: &str) -> Result<Arc<ContextTree>, BuildError> {
+        let mut named = held(&self.named);
+        if let Some(tree) = named.get(name) {
+            return Ok(Arc::clone(tree));
+        }
+        let Some(Context::Folder(folder)) = self.named_context(name) else {
+            let what = "is no folder".to_owned();
+            return Err(BuildError::NamedContext { name: name.to_owned(), what });
+        };
+        let tree = self.open_context(folder, None)?;
+        named.insert(name.to_owned(), Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    fn open_context(&self, folder: &Path, dockerfile: Option<&Path>) -> Result<Arc<ContextTree>, BuildError> {
+        let ignore = ignore_file(folder, dockerfile).map_err(|error| match error {
+            IgnoreError::File(error) => BuildError::from(error),
+            IgnoreError::Patterns { file, text, problems } => BuildError::Dockerfile {
+                file: file.display().to_string(),
+                source_text: text,
+                diagnostics: problems,
+            },
+        })?;
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let name = KeyWriter::new("context").bytes(path.as_os_str().as_encoded_bytes()).finish();
+        let memory = HashMemory::open(self.records.hashes(&name));
+        Ok(Arc::new(ContextTree::open(folder, ignore, memory)?))
+    }
+
+    /// Keeps what was hashed for the next build.
+    pub(crate) fn remember(&self) -> Result<(), BuildError> {
+        if let Some(context) = self.context.get() {
+            context.remember()?;
+        }
+        for tree in held(&self.named).values() {
+            tree.remember()?;
+        }
+        Ok(())
+    }
+
+    fn instruction(&self, state: &mut StageState, at: At<'_>, mode: Mode) -> Result<(), Stop> {
+        let scope = self.scope();
+        if metadata::apply(state, at.instruction, &scope).map_err(Box::new)? {
+            return Ok(());
+        }
+        match &at.instruction.kind {
+            InstructionKind::Workdir(word) => self.workdir(state, at, word, mode),
+            InstructionKind::Run(run) => self.run_step(state, at, run, mode),
+            InstructionKind::Copy(transfer) => self.transfer(state, at, (transfer, false), mode),
+            InstructionKind::Add(transfer) => self.transfer(state, at, (transfer, true), mode),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope {
+            escape: self.file.escape,
+            build_args: &self.request.build_args,
+            globals: self.graph.global.values(),
+        }
+    }
+
+    /// The files of a state: its base and the snapshots of its steps, which must be there.
+    pub(crate) fn chain(&self, state: &StageState) -> Result<Chain, BuildError> {
+        let mut chain = state.base.clone();
+        for step in &state.steps {
+            let id = step.snapshot.snapshot();
+            let snapshot =
+                self.snapshots().get(&id)?.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))?;
+            chain.push(snapshot);
+        }
+        Ok(chain)
+    }
+
+    pub(crate) fn view(&self, state: &StageState) -> Result<View, BuildError> {
+        Ok(self.chain(state)?.view(&self.events)?)
+    }
+
+    /// Label of a step's task: `[builder 3/6] RUN go build`.
+    pub(crate) fn label(&self, at: &At<'_>) -> String {
+        let stage = if self.graph.stages.len() > 1 {
+            format!("{} ", self.graph.stages[at.stage].label())
+        } else {
+            String::new()
+        };
+        let trigger = if at.is_trigger { "ONBUILD " } else { "" };
+        let text = at.instruction.text.replace('\n', " ");
+        format!("[{}{stage}{}/{}] {trigger}{text}", self.prefix, at.step, at.steps)
+    }
+
+    /// Does one step unless its result is known: `work` fills a draft on the state's files. Returns the key that it left its result under.
+    pub(crate) fn step(
+        &self,
+        state: &StageState,
+        at: &At<'_>,
+        key: Key,
+        mode: Mode,
+        work: &mut dyn FnMut(&Doing<'_>) -> Result<Snapshot, Stop>,
+    ) -> Result<Key, Stop> {
+        let again = self.request.no_cache.applies_to(self.graph.stages[at.stage].name.as_deref());
+        let plain = key;
+        let key = self.generation(plain);
+        if mode == Mode::Probe {
+            return if again { Err(Stop::Unknown) } else { Ok(key) };
+        }
+        let label = self.label(at);
+        let counted = |cached: bool| {
+            let mut done = held(&self.done);
+            done.steps += 1;
+            done.cached += usize::from(cached);
+        };
+        let known = |key: &Key| self.snapshots().get(&key.snapshot()).map(|found| found.is_some());
+        if !again && known(&key)? {
+            self.events.task(TaskKind::Work, label).cached("");
+            counted(true);
+            return Ok(key);
+        }
+        let lock = self.records.lock(&key.hex(), &self.events).map_err(|error| match error {
+            LockError::File(error) => BuildError::from(error),
+            LockError::Cancelled(cancelled) => BuildError::from(cancelled),
+        })?;
+        if !again && known(&key)? {
+            self.events.task(TaskKind::Work, label).cached("");
+            counted(true);
+            return Ok(key);
+        }
+        let wanted = if again { self.next_generation(plain) } else { key };
+        let task = self.events.task(TaskKind::Work, label);
+        work(&Doing { task: &task, key: wanted, state })?;
+        if again {
+            self.records.put(&generation_key(&plain), &wanted)?;
+        }
+        task.done("");
+        counted(false);
+        drop(lock);
+        Ok(wanted)
+    }
+
+    /// The key that a step's newest result has, after builds that did known steps again.
+    fn generation(&self, key: Key) -> Key {
+        self.records.get(&generation_key(&key)).unwrap_or(key)
+    }
+
+    fn next_generation(&self, key: Key) -> Key {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut next = KeyWriter::new("again");
+        next.key(&key).text(&format!("{} {}", now.as_nanos(), std::process::id()));
+        next.finish()
+    }
+}
+
+/// A step that is being done.
+pub(crate) struct Doing<'d> {
+    pub(crate) task: &'d longshore_events::Task,
+    /// Where the result goes.
+    pub(crate) key: Key,
+    pub(crate) state: &'d StageState,
+}
+
+fn generation_key(key: &Key) -> Key {
+    KeyWriter::new("generation").key(key).finish()
+}
+
+/// Ends a slot that its thread left without a result, by an error or a panic: nobody waits for ever.
+struct Finish<'s> {
+    slot: &'s Mutex<Slot>,
+    ready: &'s Condvar,
+}
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        let mut slot = held(self.slot);
+        if matches!(*slot, Slot::Running) {
+            *slot = Slot::Failed;
+        }
+        self.ready.notify_all();
+    }
+}
+
+fn makes_layer(instruction: &Instruction) -> bool {
+    use InstructionKind::{Add, Copy, Run, Workdir};
+    matches!(instruction.kind, Add(_) | Copy(_) | Run(_) | Workdir(_))
+}
+
+/// Tells an instruction's error which stage it stands in.
+fn in_stage(stop: Stop, stage: &str) -> Stop {
+    match stop {
+        Stop::Failed(BuildError::Instruction(mut error)) => {
+            if error.stage.is_empty() {
+                error.stage = stage.to_owned();
+            }
+            Stop::Failed(BuildError::Instruction(error))
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,462 @@
+//! COPY, ADD and WORKDIR: steps that write files and run nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longshore_dockerfile::Word;
+use longshore_dockerfile::expand::expand_heredoc;
+use longshore_dockerfile::instruction::{Heredoc, Source, Transfer};
+use longshore_dockerfile::wildcard::{PatternError, is_pattern};
+use longshore_snapshot::Snapshot;
+
+use crate::archive;
+use crate::error::{BuildError, InstructionErrorKind};
+use crate::key::{Key, KeyWriter};
+use crate::mode::ModeChange;
+use crate::origin::{Origin, failed};
+use crate::place::{Destination, Placer};
+use crate::remote;
+use crate::rules::Rules;
+use crate::select::{Filter, SelectError, Selected, describe, select};
+use crate::solve::{At, Doing, Mode, Solve, Stop, held};
+use crate::state::StageState;
+use crate::tree::{FileTree, names_folder};
+use crate::users::{file_owner, needs_lookup};
+
+/// Largest /etc/passwd or /etc/group that is read, in bytes.
+pub(crate) const MAX_USERS: u64 = 1 << 20;
+
+/// Where one source's files come from.
+enum From {
+    /// `--from`, or the build context.
+    Origin,
+    /// An address or a heredoc, fetched.
+    Tree(Arc<dyn FileTree>),
+}
+
+/// One source of COPY or ADD, made sense of.
+pub(crate) struct PreparedSource {
+    from: From,
+    /// Path or pattern in the tree.
+    path: String,
+    /// A path that must be there, where the pattern alone would be content with nothing.
+    required: Option<PathBuf>,
+    filter: Filter,
+    /// Whether archives are unpacked.
+    unpack: bool,
+}
+
+/// COPY or ADD with its words expanded and the content of its sources known.
+pub(crate) struct Prepared {
+    sources: Vec<PreparedSource>,
+    content: Key,
+}
+
+/// The words of COPY or ADD, expanded.
+struct Words {
+    sources: Vec<String>,
+    destination: String,
+    chown: Option<String>,
+    chmod: Option<String>,
+    exclude: Vec<String>,
+    checksum: Option<String>,
+}
+
+impl<'a> Solve<'a> {
+    /// COPY, or ADD where the flag is set.
+    pub(crate) fn transfer(
+        &self,
+        state: &mut StageState,
+        at: At<'_>,
+        (transfer, is_add): (&Transfer, bool),
+        mode: Mode,
+    ) -> Result<(), Stop> {
+        let words = self.words(state, &at, transfer)?;
+        let from = transfer.from.as_ref().map(|word| word.text.as_str());
+        let origin = self.origin(from, &at, mode)?;
+        let prepared = self.prepare(state, &at, (transfer, &words, is_add), &origin, mode)?;
+        let destination = state.absolute(&words.destination);
+        let change = words.chmod.as_deref().map(ModeChange::parse).transpose();
+        let change = change.map_err(|error| failed(&at, error))?;
+        let is_linked = transfer.link && words.chmod.is_none();
+
+        let mut key = KeyWriter::new(if is_add { "add" } else { "copy" });
+        if !is_linked {
+            key.key(&state.key);
+        }
+        key.key(&prepared.content).text(&destination);
+        key.optional(words.chown.as_deref()).optional(words.chmod.as_deref());
+        key.flag(self.request.source_date_epoch.is_some());
+        key.text(&self.request.source_date_epoch.unwrap_or_default().to_string());
+        let below = if is_linked { self.scratch(&state.platform) } else { state.clone() };
+        let snapshot = self.step(&below, &at, key.finish(), mode, &mut |doing| {
+            let to = self.destination(doing, &at, &words, &destination, change.clone())?;
+            self.copy(doing, &at, &prepared, &origin, &to)
+        })?;
+        let next =
+            if is_linked { KeyWriter::new("link").key(&state.key).key(&snapshot).finish() } else { snapshot };
+        state.push(next, snapshot, created_by(transfer, &words, is_add));
+        Ok(())
+    }
+
+    fn words(&self, state: &StageState, at: &At<'_>, transfer: &Transfer) -> Result<Words, Stop> {
+        let escape = self.file.escape;
+        let expand = |word: &Word| state.expand(&word.text, escape).map_err(|error| failed(at, error));
+        let maybe = |word: &Option<Word>| -> Result<Option<String>, Stop> {
+            let text = word.as_ref().map(expand).transpose()?;
+            Ok(text.filter(|text| !text.is_empty()))
+        };
+        let mut sources = Vec::new();
+        for source in &transfer.sources {
+            if let Source::Path(word) = source {
+                sources.push(expand(word)?);
+            }
+        }
+        Ok(Words {
+            sources,
+            destination: expand(&transfer.destination)?,
+            chown: maybe(&transfer.chown)?,
+            chmod: maybe(&transfer.chmod)?,
+            exclude: transfer.exclude.iter().map(expand).collect::<Result<_, _>>()?,
+            checksum: maybe(&transfer.checksum)?,
+        })
+    }
+
+    /// What the sources are and what is in them. Worked out once: probing and building ask the same.
+    fn prepare(
+        &self,
+        state: &StageState,
+        at: &At<'_>,
+        (transfer, words, is_add): (&Transfer, &Words, bool),
+        origin: &Origin,
+        mode: Mode,
+    ) -> Result<Arc<Prepared>, Stop> {
+        let place = (at.stage, at.position);
+        if let Some(prepared) = held(&self.prepared).get(&place) {
+            return Ok(Arc::clone(prepared));
+        }
+        let mut sources = Vec::new();
+        let mut paths = words.sources.iter();
+        for source in &transfer.sources {
+            match source {
+                Source::Path(_) => {
+                    let Some(path) = paths.next() else { continue };
+                    sources.push(self.source(at, (transfer, words, is_add), path, mode)?);
+                }
+                Source::Heredoc(heredoc) => sources.push(self.heredoc(state, at, heredoc)?),
+            }
+        }
+        let content = self.content_of(at, &sources, origin, mode)?;
+        let prepared = Arc::new(Prepared { sources, content });
+        held(&self.prepared).insert(place, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    fn source(
+        &self,
+        at: &At<'_>,
+        (transfer, words, is_add): (&Transfer, &Words, bool),
+        path: &str,
+        mode: Mode,
+    ) -> Result<PreparedSource, Stop> {
+        let exclude = (!words.exclude.is_empty()).then(|| Rules::of(&words.exclude)).transpose();
+        let exclude = exclude.map_err(|error| failed(at, SelectError::from(error)))?;
+        if let Some(address) = remote::Address::read(path) {
+            if !is_add {
+                let expected = "a path: COPY takes no addresses, ADD does".to_owned();
+                let kind =
+                    InstructionErrorKind::Value { what: "the source", value: path.to_owned(), expected };
+                return Err(failed(at, kind));
+            }
+            let wanted = remote::Wanted {
+                checksum: words.checksum.as_deref(),
+                keep_git_dir: transfer.keep_git_dir.unwrap_or(false),
+            };
+            let fetched = self.fetch(at, &address, &wanted, mode)?;
+            return Ok(PreparedSource {
+                from: From::Tree(fetched.tree),
+                path: fetched.path,
+                required: None,
+                filter: Filter { include: None, exclude },
+                unpack: transfer.unpack.unwrap_or(false),
+            });
+        }
+        if words.checksum.is_some() {
+            let expected = "used with an address alone".to_owned();
+            let value = words.checksum.clone().unwrap_or_default();
+            return Err(failed(at, InstructionErrorKind::Value { what: "--checksum", value, expected }));
+        }
+        if transfer.parents {
+            let mut source = with_parents(path).map_err(|error| failed(at, SelectError::from(error)))?;
+            source.filter.exclude = exclude;
+            return Ok(source);
+        }
+        Ok(PreparedSource {
+            from: From::Origin,
+            path: path.to_owned(),
+            required: None,
+            filter: Filter { include: None, exclude },
+            unpack: transfer.unpack.unwrap_or(is_add),
+        })
+    }
+
+    fn heredoc(&self, state: &StageState, at: &At<'_>, heredoc: &Heredoc) -> Result<PreparedSource, Stop> {
+        let mut text = heredoc.text();
+        if heredoc.expand {
+            let lookup = |name: &str| state.variable(name).map(str::to_owned);
+            text = expand_heredoc(&text, &lookup).map_err(|error| failed(at, error))?;
+        }
+        let tree =
+            remote::inline(&heredoc.name, text.as_bytes(), self.now, &self.builder.store.temporary_folder());
+        let tree = tree.map_err(|error| failed(at, error))?;
+        Ok(PreparedSource {
+            from: From::Tree(Arc::new(tree)),
+            path: heredoc.name.clone(),
+            required: None,
+            filter: Filter::default(),
+            unpack: false,
+        })
+    }
+
+    fn tree_of(&self, source: &PreparedSource, origin: &Origin) -> Result<Arc<dyn FileTree>, BuildError> {
+        match &source.from {
+            From::Origin => self.tree(origin),
+            From::Tree(tree) => Ok(Arc::clone(tree)),
+        }
+    }
+
+    /// Identity of all sources' content. What is taken from a stage is remembered by the stage's key, so that the stage need not be
+    /// there to know it.
+    fn content_of(
+        &self,
+        at: &At<'_>,
+        sources: &[PreparedSource],
+        origin: &Origin,
+        mode: Mode,
+    ) -> Result<Key, Stop> {
+        let look = &mut || {
+            let mut content = KeyWriter::new("sources");
+            for source in sources {
+                let tree = self.tree_of(source, origin)?;
+                let selected = self.select(at, source, &*tree, origin)?;
+                describe(&*tree, &selected, &mut content).map_err(|error| failed(at, error))?;
+                content.flag(source.unpack);
+            }
+            Ok(content.finish())
+        };
+        let Origin::State(state) = origin else { return look() };
+        let mut short = KeyWriter::new("content of sources");
+        short.key(&state.key);
+        for source in sources {
+            short.text(&source.path).flag(source.unpack);
+            for rules in [&source.filter.include, &source.filter.exclude] {
+                short.optional(rules.as_ref().map(ToString::to_string).as_deref());
+            }
+            if let From::Tree(tree) = &source.from {
+                let selected = self.select(at, source, &**tree, origin)?;
+                describe(&**tree, &selected, &mut short).map_err(|error| failed(at, error))?;
+            }
+        }
+        self.remembered(&short.finish(), mode, look)
+    }
+
+    fn select(
+        &self,
+        at: &At<'_>,
+        source: &PreparedSource,
+        tree: &dyn FileTree,
+        origin: &Origin,
+    ) -> Result<Vec<Selected>, Stop> {
+        if let Some(path) = &source.required
+            && tree.lookup(path).map_err(|error| failed(at, error))?.is_none()
+        {
+            return Err(failed(at, self.not_found(path, tree, origin, at)));
+        }
+        select(tree, &source.path, &source.filter).map_err(|error| match error {
+            SelectError::NotFound(path) => failed(at, self.not_found(&path, tree, origin, at)),
+            other => failed(at, other),
+        })
+    }
+
+    fn not_found(
+        &self,
+        path: &Path,
+        tree: &dyn FileTree,
+        origin: &Origin,
+        at: &At<'_>,
+    ) -> InstructionErrorKind {
+        let path = crate::tree::below_root(path);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let names: Vec<String> = match tree.resolve(folder).and_then(|folder| tree.list(&folder)) {
+            Ok(listed) => {
+                listed.iter().map(|(name, _)| folder.join(name).to_string_lossy().into_owned()).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        let wanted = path.to_string_lossy();
+        let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, &wanted));
+        let near = nearest.filter(|name| strsim::damerau_levenshtein(name, &wanted) <= 2 + wanted.len() / 8);
+        let ignored =
+            matches!(origin, Origin::Context) && self.context().is_ok_and(|context| context.hides(&path));
+        let place = match origin {
+            Origin::Context => "the build context".to_owned(),
+            Origin::Named(name) => format!("the build context `{name}`"),
+            Origin::State(_) => match &at.instruction.kind {
+                longshore_dockerfile::InstructionKind::Copy(Transfer { from: Some(from), .. }) => {
+                    from.text.clone()
+                }
+                _ => "its source".to_owned(),
+            },
+        };
+        InstructionErrorKind::NoSource { path: path.clone(), place, near: near.cloned(), ignored }
+    }
+
+    fn destination(
+        &self,
+        doing: &Doing<'_>,
+        at: &At<'_>,
+        words: &Words,
+        path: &str,
+        mode: Option<ModeChange>,
+    ) -> Result<Destination, Stop> {
+        let owner = words.chown.as_deref().map(|owner| self.owner(doing.state, at, owner)).transpose()?;
+        Ok(Destination {
+            path: crate::tree::below_root(Path::new(path)),
+            is_folder: names_folder(path),
+            owner,
+            mode,
+            time: self.request.source_date_epoch,
+            now: self.now,
+        })
+    }
+
+    /// Numbers of a `USER:GROUP` that files get, by the stage's own users where names are used.
+    pub(crate) fn owner(&self, state: &StageState, at: &At<'_>, owner: &str) -> Result<(u32, u32), Stop> {
+        let (mut passwd, mut group) = (Vec::new(), Vec::new());
+        if needs_lookup(owner) {
+            let view = self.view(state)?;
+            passwd = view.read_small(Path::new("/etc/passwd"), MAX_USERS)?.unwrap_or_default();
+            group = view.read_small(Path::new("/etc/group"), MAX_USERS)?.unwrap_or_default();
+        }
+        file_owner(owner, &passwd, &group).map_err(|error| failed(at, error))
+    }
+
+    fn copy(
+        &self,
+        doing: &Doing<'_>,
+        at: &At<'_>,
+        prepared: &Prepared,
+        origin: &Origin,
+        to: &Destination,
+    ) -> Result<Snapshot, Stop> {
+        let chain = self.chain(doing.state)?;
+        let mut draft = self.snapshots().draft(&chain)?;
+        let mut writer = draft.writer(chain.view(&self.events)?)?;
+        for source in &prepared.sources {
+            let tree = self.tree_of(source, origin)?;
+            for selected in self.select(at, source, &*tree, origin)? {
+                let mut placer = Placer::new(&*tree, &mut writer, to, &self.events);
+                if source.unpack
+                    && archive::unpack(&mut placer, &selected).map_err(|error| failed(at, error))?
+                {
+                    continue;
+                }
+                placer.place(&selected).map_err(|error| failed(at, error))?;
+            }
+        }
+        drop(writer);
+        Ok(draft.commit(&doing.key.snapshot())?)
+    }
+
+    /// WORKDIR: a folder that is made where it is missing.
+    pub(crate) fn workdir(
+        &self,
+        state: &mut StageState,
+        at: At<'_>,
+        word: &Word,
+        mode: Mode,
+    ) -> Result<(), Stop> {
+        let typed = state.expand(&word.text, self.file.escape).map_err(|error| failed(&at, error))?;
+        let folder = state.absolute(&typed);
+        let folder = if folder == "/" { folder } else { folder.trim_end_matches('/').to_owned() };
+        state.config.config.working_dir.clone_from(&folder);
+        let created_by = format!("WORKDIR {folder}");
+        if folder == "/" {
+            state.note(created_by);
+            return Ok(());
+        }
+        let user = state.config.config.user.clone();
+        let mut key = KeyWriter::new("workdir");
+        key.key(&state.key).text(&folder).text(&user);
+        let below = state.clone();
+        let key = self.step(&below, &at, key.finish(), mode, &mut |doing| {
+            let owner = if user.is_empty() { (0, 0) } else { self.owner(doing.state, &at, &user)? };
+            self.make_folder(doing, &at, Path::new(&folder), owner)
+        })?;
+        state.push(key, key, created_by);
+        Ok(())
+    }
+
+    fn make_folder(
+        &self,
+        doing: &Doing<'_>,
+        at: &At<'_>,
+        folder: &Path,
+        owner: (u32, u32),
+    ) -> Result<Snapshot, Stop> {
+        let chain = self.chain(doing.state)?;
+        let mut draft = self.snapshots().draft(&chain)?;
+        let mut writer = draft.writer(chain.view(&self.events)?)?;
+        let to = Destination {
+            path: crate::tree::below_root(folder),
+            is_folder: true,
+            owner: Some(owner),
+            mode: None,
+            time: self.request.source_date_epoch,
+            now: self.now,
+        };
+        let nothing = remote::nothing();
+        Placer::new(&nothing, &mut writer, &to, &self.events).prepare().map_err(|error| failed(at, error))?;
+        drop(writer);
+        Ok(draft.commit(&doing.key.snapshot())?)
+    }
+}
+
+/// `--parents`: the folder to start from, and the pattern below it. `/./` is where the path that is kept begins. A path without
+/// a pattern in it must be there.
+fn with_parents(path: &str) -> Result<PreparedSource, PatternError> {
+    let (start, pattern) = path.split_once("/./").unwrap_or(("/", path));
+    let pattern = crate::tree::below_root(Path::new(pattern));
+    let required = (!is_pattern(path)).then(|| crate::tree::below_root(Path::new(start)).join(&pattern));
+    let include = Rules::of(&[pattern.to_string_lossy().into_owned()])?;
+    Ok(PreparedSource {
+        from: From::Origin,
+        path: start.to_owned(),
+        required,
+        filter: Filter { include: Some(include), exclude: None },
+        unpack: false,
+    })
+}
+
+/// The line of the history.
+fn created_by(transfer: &Transfer, words: &Words, is_add: bool) -> String {
+    let mut line = if is_add { "ADD" } else { "COPY" }.to_owned();
+    if transfer.parents {
+        line.push_str(" --parents");
+    }
+    for (flag, value) in [("chown", &words.chown), ("chmod", &words.chmod)] {
+        if let Some(value) = value {
+            line.push_str(&format!(" --{flag}={value}"));
+        }
+    }
+    for source in &words.sources {
+        line.push(' ');
+        line.push_str(source);
+    }
+    for source in &transfer.sources {
+        if let Source::Heredoc(heredoc) = source {
+            line.push_str(&format!(" <<{}", heredoc.name));
+        }
+    }
+    format!("{line} {} # buildkit", words.destination)
+}

@@ -1,0 +1,4 @@
+use longshore_testkit::Suite;
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+}

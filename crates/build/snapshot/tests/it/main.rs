@@ -1,0 +1,15 @@
+//! Snapshots against the kernel's overlay, against plain folders, and against what unpacks images elsewhere.
+
+mod facts;
+mod hostile;
+mod layers;
+mod operations;
+mod random;
+mod rules;
+mod tars;
+
+use longshore_testkit::Suite;
+
+fn main() -> std::process::ExitCode {
+    random::add(rules::add(layers::add(hostile::add(Suite::new())))).run()
+}

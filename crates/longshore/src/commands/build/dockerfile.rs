@@ -1,0 +1,530 @@
+//! `longshore build -f`: a Dockerfile becomes an image, with no daemon.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use longshore_builder::{
+    BuildError, BuildOutcome, BuildRequest, Builder, Context as BuildContext, DockerfileSource, Isolate,
+    Isolated, NetworkMode, NoCache, Secret,
+};
+use longshore_oci::media_type::ImageFormat;
+use longshore_oci::{Platform, Reference};
+use longshore_sandbox::Isolation;
+use longshore_snapshot::{Ownership, Snapshots};
+
+use crate::bases::StageImages;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::images;
+use crate::location::ImageLocation;
+use crate::ui::{CommandError, Ui, count, size};
+
+/// Largest Dockerfile that is read from standard input, in bytes.
+const MAX_DOCKERFILE: u64 = 16 << 20;
+
+/// How a Dockerfile is built.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dockerfile options")]
+pub(super) struct DockerfileArgs {
+    /// Build this Dockerfile, with PATH as its context; `-` reads it from standard input
+    #[arg(long, short, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["main", "all", "base", "tags", "ldflags", "build_mode", "race", "cgo", "user", "env", "port", "locked"])]
+    pub(super) file: Option<PathBuf>,
+
+    /// Stage to build, by name or number [default: the last one]
+    #[arg(long, value_name = "STAGE", requires = "file")]
+    target: Option<String>,
+
+    /// Value of an ARG; without a value, that of the environment's variable
+    #[arg(long, value_name = "NAME[=VALUE]", requires = "file")]
+    build_arg: Vec<String>,
+
+    /// Folder or image that stands for a name: NAME=DIR, oci-layout://DIR[:TAG], docker-image://IMAGE
+    #[arg(long, value_name = "NAME=PLACE", requires = "file")]
+    build_context: Vec<NamedContext>,
+
+    /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE]
+    #[arg(long, value_name = "id=ID,…", requires = "file")]
+    secret: Vec<SecretSource>,
+
+    /// Socket of an ssh agent for RUN --mount=type=ssh: default, or ID=SOCKET
+    #[arg(long, value_name = "ID[=SOCKET]", requires = "file")]
+    ssh: Vec<AgentSource>,
+
+    /// Line of /etc/hosts for RUN steps
+    #[arg(long, value_name = "HOST:ADDRESS", requires = "file")]
+    add_host: Vec<HostAddress>,
+
+    /// Ask registries for base images even if they are here
+    #[arg(long, requires = "file")]
+    pull: bool,
+
+    /// Do the steps of these stages again though they are known
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', requires = "file")]
+    no_cache_filter: Vec<String>,
+
+    /// Build the stages too that the target does not need
+    #[arg(long, requires = "file")]
+    all_stages: bool,
+
+    /// Network of RUN steps that name none
+    #[arg(long, value_name = "MODE", value_enum, requires = "file")]
+    network: Option<NetworkChoice>,
+
+    /// Size of /dev/shm in RUN steps, such as 64m
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "file")]
+    shm_size: Option<u64>,
+
+    /// Allow what is refused otherwise: security.insecure
+    #[arg(long, value_name = "WHAT", value_enum, requires = "file")]
+    allow: Vec<Entitlement>,
+
+    /// How RUN steps are isolated [default: the best that works here; see `longshore doctor`]
+    #[arg(long, value_name = "NAME", requires = "file")]
+    isolation: Option<Isolation>,
+
+    /// Let RUN steps trust this machine's certificate authorities, without leaving them in a layer
+    #[arg(long, requires = "file")]
+    host_ca: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NetworkChoice {
+    /// The network that isolation gives: this machine's
+    Default,
+    /// This machine's network
+    Host,
+    /// Loopback alone
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Entitlement {
+    /// RUN --security=insecure
+    #[value(name = "security.insecure")]
+    Insecure,
+    /// RUN --network=host, which is allowed anyway
+    #[value(name = "network.host")]
+    HostNetwork,
+}
+
+#[derive(Debug, Clone)]
+struct NamedContext {
+    name: String,
+    place: ContextPlace,
+}
+
+#[derive(Debug, Clone)]
+enum ContextPlace {
+    Folder(PathBuf),
+    Image(ImageLocation),
+}
+
+#[derive(Debug, Clone)]
+struct SecretSource {
+    id: String,
+    place: SecretPlace,
+}
+
+#[derive(Debug, Clone)]
+enum SecretPlace {
+    File(PathBuf),
+    Variable(String),
+}
+
+#[derive(Debug, Clone)]
+struct AgentSource {
+    id: String,
+    socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+struct HostAddress(String, String);
+
+/// What is needed for a Dockerfile is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DockerfileError {
+    /// It cannot be read.
+    #[error("cannot read the Dockerfile {}", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A secret cannot be read.
+    #[error("cannot read the secret `{id}`{}", place)]
+    Secret {
+        /// Its id.
+        id: String,
+        /// Where from, for a person.
+        place: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No agent is known.
+    #[error("cannot find the ssh agent `{0}`: SSH_AUTH_SOCK is not set")]
+    Agent(String),
+    /// No frontend but the built-in one.
+    #[error("the Dockerfile asks for the frontend {0}, and only docker/dockerfile's language is built in")]
+    Frontend(String),
+}
+
+impl DockerfileError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            DockerfileError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("-f names the Dockerfile relative to where you are, not to the context".to_owned())
+            }
+            DockerfileError::Agent(_) => Some("name the socket: --ssh default=SOCKET".to_owned()),
+            DockerfileError::Frontend(_) => {
+                Some("build it with BuildKit, which can load that frontend".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What else of the command line counts for a Dockerfile.
+pub(super) struct Asked<'a> {
+    pub(super) context: &'a Path,
+    pub(super) platforms: Vec<Platform>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) annotations: Vec<(String, String)>,
+    pub(super) format: ImageFormat,
+    pub(super) no_cache: bool,
+    pub(super) source_date_epoch: Option<i64>,
+}
+
+/// What came of it: an image, or the end of the process that went on inside a user namespace.
+pub(super) enum Ending {
+    Built(Box<BuildOutcome>),
+    Inside(Exit),
+}
+
+/// Builds the Dockerfile that was named.
+pub(super) fn build(
+    arguments: &DockerfileArgs,
+    file: &Path,
+    asked: Asked<'_>,
+    context: &Context,
+    ui: &mut Ui,
+) -> Result<Ending, CommandError> {
+    let store = context.store()?;
+    let dockerfile = read(file)?;
+    check_frontend(&dockerfile.bytes, ui)?;
+    let request = request(arguments, dockerfile, asked, context, ui)?;
+    let found = StageImages::new(context)?;
+    let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
+    let isolate = IsolationChoice { pinned: arguments.isolation, store: &store };
+    let builder = Builder {
+        store: &store,
+        snapshots: Snapshots::open(&store, ownership(), true)?,
+        images: &found,
+        http: http.as_ref(),
+        advisors: Vec::new(),
+        environment: longshore_process::Environment::inherited(),
+        isolate: &isolate,
+    };
+    match longshore_builder::build(&builder, &request, ui.events()) {
+        Err(BuildError::GoInside(isolation)) => {
+            ui.close();
+            let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+            let code = longshore_sandbox::continue_inside(isolation, &arguments)?;
+            Ok(Ending::Inside(Exit::Of(u8::try_from(code).unwrap_or(1))))
+        }
+        outcome => Ok(Ending::Built(Box::new(outcome?))),
+    }
+}
+
+/// How files are owned in the snapshots that this process works with.
+fn ownership() -> Ownership {
+    match longshore_sandbox::inside() {
+        Some(Isolation::UserNamespace) => Ownership::UserNamespace,
+        Some(Isolation::SingleUser) => Ownership::Recorded,
+        _ if rustix::process::geteuid().is_root() => Ownership::Root,
+        // Outside of the namespace that it will go on in: enough to see whether everything is known already.
+        _ => Ownership::UserNamespace,
+    }
+}
+
+/// Chooses how RUN steps are isolated, when it matters.
+struct IsolationChoice<'a> {
+    pinned: Option<Isolation>,
+    store: &'a longshore_store::Store,
+}
+
+impl Isolate for IsolationChoice<'_> {
+    fn before_steps(&self) -> Result<Option<Snapshots>, BuildError> {
+        if longshore_sandbox::inside().is_some() {
+            return Ok(None);
+        }
+        let is_root = rustix::process::geteuid().is_root();
+        match longshore_sandbox::choose(self.pinned) {
+            Ok(isolation) if isolation.is_inside() => Err(BuildError::GoInside(isolation)),
+            Ok(isolation) if isolation.has_namespaces() => Ok(None),
+            Ok(_) => Ok(Some(Snapshots::open(self.store, Ownership::Root, false)?)),
+            Err(error) if self.pinned.is_some() => Err(error.into()),
+            // What only copies needs no isolation: a RUN will be refused. Owners that cannot be set are kept in a table.
+            Err(_) if is_root => Ok(None),
+            Err(_) => Ok(Some(Snapshots::open(self.store, Ownership::Recorded, false)?)),
+        }
+    }
+
+    fn for_run(&self) -> Result<Isolated, BuildError> {
+        let isolation = match longshore_sandbox::inside() {
+            Some(inside) => inside,
+            None => longshore_sandbox::choose(self.pinned)?,
+        };
+        let snapshots = Snapshots::open(self.store, ownership(), isolation.has_namespaces())?;
+        Ok(Isolated { isolation, snapshots })
+    }
+}
+
+fn read(file: &Path) -> Result<DockerfileSource, DockerfileError> {
+    let failed = |source| DockerfileError::Read { path: file.to_owned(), source };
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(failed)?;
+        return Ok(DockerfileSource { bytes, path: None });
+    }
+    let bytes = std::fs::read(file).map_err(failed)?;
+    Ok(DockerfileSource { bytes, path: Some(file.to_owned()) })
+}
+
+/// `# syntax=`: Docker's own frontend is the one that is built in; another one would have to be run.
+fn check_frontend(bytes: &[u8], ui: &Ui) -> Result<(), DockerfileError> {
+    let Some(directive) = longshore_dockerfile::detect_syntax(bytes) else { return Ok(()) };
+    let name = directive.value.text.split_whitespace().next().unwrap_or_default().to_owned();
+    let repository = name.trim_start_matches("docker.io/");
+    let repository = repository.split(['@', ':']).next().unwrap_or_default();
+    match repository {
+        "docker/dockerfile" | "docker/dockerfile-upstream" => {
+            ui.events().note(format!("{name} is asked for: the built-in frontend serves it"));
+            Ok(())
+        }
+        _ => Err(DockerfileError::Frontend(name)),
+    }
+}
+
+fn request(
+    arguments: &DockerfileArgs,
+    dockerfile: DockerfileSource,
+    asked: Asked<'_>,
+    context: &Context,
+    ui: &Ui,
+) -> Result<BuildRequest, CommandError> {
+    let variable = |name: &str| context.environment.variable(name);
+    let mut named_contexts = BTreeMap::new();
+    for named in &arguments.build_context {
+        let place = match &named.place {
+            ContextPlace::Folder(folder) => BuildContext::Folder(folder.clone()),
+            ContextPlace::Image(ImageLocation::Registry(reference)) => {
+                BuildContext::Reference(reference.clone())
+            }
+            ContextPlace::Image(location) => {
+                BuildContext::Image(Box::new(images::open(location, context, ui.events())?))
+            }
+        };
+        named_contexts.insert(named.name.clone(), place);
+    }
+    let mut build_args: Vec<(String, String)> = Vec::new();
+    for argument in &arguments.build_arg {
+        match argument.split_once('=') {
+            Some((name, value)) => build_args.push((name.to_owned(), value.to_owned())),
+            // As Docker has it: a name alone takes the environment's value, and nothing where there is none.
+            None => {
+                let value = variable(argument).map(|value| value.to_string_lossy().into_owned());
+                build_args.extend(value.map(|value| (argument.clone(), value)));
+            }
+        }
+    }
+    let mut secrets = BTreeMap::new();
+    for secret in &arguments.secret {
+        secrets.insert(secret.id.clone(), read_secret(secret, context)?);
+    }
+    let mut ssh = BTreeMap::new();
+    for agent in &arguments.ssh {
+        let socket = agent.socket.clone().or_else(|| variable("SSH_AUTH_SOCK").map(PathBuf::from));
+        ssh.insert(agent.id.clone(), socket.ok_or_else(|| DockerfileError::Agent(agent.id.clone()))?);
+    }
+    let given = build_args.iter().rev().find(|(name, _)| name == "SOURCE_DATE_EPOCH");
+    let epoch = given.and_then(|(_, value)| value.parse().ok()).or(asked.source_date_epoch);
+    Ok(BuildRequest {
+        dockerfile,
+        context: BuildContext::Folder(asked.context.to_owned()),
+        named_contexts,
+        target: arguments.target.clone(),
+        build_args,
+        platforms_named: !asked.platforms.is_empty(),
+        platforms: if asked.platforms.is_empty() { vec![Platform::host()] } else { asked.platforms },
+        labels: asked.labels,
+        annotations: asked.annotations,
+        hosts: arguments.add_host.iter().map(|host| (host.0.clone(), host.1.clone())).collect(),
+        secrets,
+        ssh,
+        no_cache: match (asked.no_cache, arguments.no_cache_filter.as_slice()) {
+            (true, _) => NoCache::Always,
+            (false, []) => NoCache::Never,
+            (false, stages) => NoCache::Stages(stages.to_vec()),
+        },
+        all_stages: arguments.all_stages,
+        pull: arguments.pull,
+        network: match arguments.network {
+            Some(NetworkChoice::None) => NetworkMode::None,
+            _ => NetworkMode::Host,
+        },
+        allow_insecure: arguments.allow.contains(&Entitlement::Insecure),
+        shm_size: arguments.shm_size,
+        source_date_epoch: epoch,
+        host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
+        format: asked.format,
+    })
+}
+
+/// Where this machine keeps its certificate authorities, as OpenSSL would look for them.
+fn host_authorities(context: &Context) -> Option<PathBuf> {
+    const PLACES: [&str; 4] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let named = context.environment.variable("SSL_CERT_FILE").map(PathBuf::from);
+    named.into_iter().chain(PLACES.map(PathBuf::from)).find(|path| path.is_file())
+}
+
+fn read_secret(secret: &SecretSource, context: &Context) -> Result<Secret, DockerfileError> {
+    let failed = |place: String| {
+        let id = secret.id.clone();
+        move |source| DockerfileError::Secret { id, place, source }
+    };
+    match &secret.place {
+        SecretPlace::File(path) => {
+            let bytes = std::fs::read(path).map_err(failed(format!(" from {}", path.display())))?;
+            Ok(Secret::new(bytes))
+        }
+        SecretPlace::Variable(name) => match context.environment.variable(name) {
+            Some(value) => Ok(Secret::new(value.as_encoded_bytes().to_vec())),
+            None => {
+                let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "the variable is not set");
+                Err(failed(format!(" from the variable {name}"))(missing))
+            }
+        },
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    longshore_dockerfile::sizes::parse(text).map_err(|error| error.to_string())
+}
+
+impl FromStr for NamedContext {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((name, place)) =
+            text.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty())
+        else {
+            return Err("expected NAME=PLACE, such as alpine=oci-layout://./bases:alpine".to_owned());
+        };
+        let image = |text: &str| {
+            text.parse()
+                .map(ContextPlace::Image)
+                .map_err(|error: crate::location::ImageLocationError| error.to_string())
+        };
+        let place = if let Some(layout) = place.strip_prefix("oci-layout://") {
+            image(&format!("oci:{layout}"))?
+        } else if let Some(name) = place.strip_prefix("docker-image://") {
+            image(&format!("docker://{name}"))?
+        } else if ["oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "podman:"]
+            .iter()
+            .any(|start| place.starts_with(start))
+        {
+            image(place)?
+        } else {
+            ContextPlace::Folder(PathBuf::from(place))
+        };
+        Ok(NamedContext { name: name.to_owned(), place })
+    }
+}
+
+impl FromStr for SecretSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (mut id, mut file, mut variable) = (None, None, None);
+        for field in text.split(',') {
+            match field.split_once('=') {
+                Some(("id", value)) if !value.is_empty() => id = Some(value.to_owned()),
+                Some(("src" | "source", value)) if !value.is_empty() => file = Some(PathBuf::from(value)),
+                Some(("env", value)) if !value.is_empty() => variable = Some(value.to_owned()),
+                Some(("type", "file" | "env")) => {}
+                // What was typed may be the secret itself, so it is not repeated.
+                _ => return Err("expected id=ID with src=FILE or env=VARIABLE".to_owned()),
+            }
+        }
+        let id = id.ok_or("expected id=ID with src=FILE or env=VARIABLE")?;
+        let place = match (file, variable) {
+            (Some(file), _) => SecretPlace::File(file),
+            (None, Some(variable)) => SecretPlace::Variable(variable),
+            (None, None) => SecretPlace::Variable(id.clone()),
+        };
+        Ok(SecretSource { id, place })
+    }
+}
+
+impl FromStr for AgentSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, socket) = text.split_once('=').map_or((text, None), |(id, socket)| (id, Some(socket)));
+        if id.is_empty() || socket == Some("") {
+            return Err("expected ID or ID=SOCKET".to_owned());
+        }
+        Ok(AgentSource { id: id.to_owned(), socket: socket.map(PathBuf::from) })
+    }
+}
+
+impl FromStr for HostAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, address) = text.split_once(['=', ':']).ok_or("expected HOST:ADDRESS")?;
+        let plain = address.trim_start_matches('[').trim_end_matches(']');
+        plain.parse::<std::net::IpAddr>().map_err(|_| format!("`{address}` is no address"))?;
+        Ok(HostAddress(host.to_owned(), plain.to_owned()))
+    }
+}
+
+/// A name for the image of a context, where names are made from `{name}`.
+pub(super) fn name_of(folder: &Path) -> String {
+    let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.file_name().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Says what was built, on standard error.
+pub(super) fn tell(outcome: &BuildOutcome, names: &[Reference], ui: &Ui) {
+    for what in &outcome.dropped {
+        ui.events().warn(format!("the image's format has no room for {what}: left out"));
+    }
+    let names: Vec<_> = names.iter().map(Reference::familiar).collect();
+    let name = if names.is_empty() { outcome.root.digest.short().to_string() } else { names.join(", ") };
+    let platforms: Vec<_> =
+        outcome.images.iter().map(|image| format!("{} {}", image.platform, size(image.size))).collect();
+    let steps = match (outcome.steps, outcome.cached_steps) {
+        (steps, cached) if steps == cached => "nothing changed".to_owned(),
+        (steps, cached) => format!("{} of {} done", steps - cached, count(steps, "step")),
+    };
+    ui.events().note(format!("{name} ({}, {steps})", platforms.join(", ")));
+}
+
+/// What is told of an image's platforms in the metadata file.
+pub(super) fn images(outcome: &BuildOutcome) -> serde_json::Value {
+    let image = |image: &longshore_builder::PlatformImage| serde_json::json!({"platform": image.platform.to_string(), "manifest": image.manifest, "size": image.size});
+    outcome.images.iter().map(image).collect()
+}
