@@ -185,9 +185,9 @@ fn go_cache(step: &Step<'_>) -> String {
     }
 }
 
-/// Whether one of two absolute paths holds the other. Patterns of COPY hold whatever they might match.
+/// Whether one of two paths from the root holds the other. Patterns and variables of COPY stand for whatever they might be.
 fn overlaps(path: &str, place: &str) -> bool {
-    let fixed = path.split(['*', '?', '[', '\\']).next().unwrap_or_default();
+    let fixed = path.split(['*', '?', '[', '\\', '$']).next().unwrap_or_default();
     let parts = |path: &str| -> Vec<String> {
         path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
     };

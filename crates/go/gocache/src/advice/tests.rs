@@ -82,14 +82,23 @@ fn a_stage_whose_cache_is_missed_gets_none() {
     let exported = Step { is_exported: true, ..step(GUIDE) };
     assert_eq!(answer(&exported).unwrap_err(), "the stage is exported, and Go's build cache with it");
 
-    for path in
-        ["/", "/root", "/root/.cache/go-build", "/root/.cache/go-build/00", "/r*", "/root/.*", "/app/../root"]
-    {
+    for path in [
+        "/",
+        "/root",
+        "/root/.cache/go-build",
+        "/root/.cache/go-build/00",
+        "/r*",
+        "/root/.*",
+        "/app/../root",
+        "root",
+        "$HOME",
+    ] {
         let used = [path.to_owned()];
         let expected = format!("{path} is used outside the stage, and Go's build cache may be in it");
         assert_eq!(answer(&Step { used_paths: &used, ..step(GUIDE) }), Err(expected));
     }
-    let used = strings(&["/app/main", "/etc/ssl/certs/", "/usr/share/zoneinfo", "/root/bin", "/app/*"]);
+    let used =
+        strings(&["/app/main", "/etc/ssl/certs/", "/usr/share/zoneinfo", "/root/bin", "/app/*", "app/$NAME"]);
     assert!(answer(&Step { used_paths: &used, ..step(GUIDE) }).is_ok());
 
     let later = [Words::Shell("tar c /root/.cache > /cache.tar")];

@@ -75,7 +75,7 @@ impl Bench {
         for entry in fs::read_dir(self.cache().folder())? {
             let folder = entry?.path().join("go");
             if folder.is_dir() {
-                copy_tree(seed, &folder)?;
+                copy_tree(seed, &folder, Outputs::Copied)?;
             }
         }
         Ok(())
@@ -177,7 +177,7 @@ impl Bench {
     pub(crate) fn plain_cache(&self) -> Result<TempDir, Stop> {
         let cache = tempfile::tempdir()?;
         if let Some(seed) = seed(self.toolchain)? {
-            copy_tree(&seed, cache.path())?;
+            copy_tree(&seed, cache.path(), Outputs::Linked)?;
         }
         Ok(cache)
     }
@@ -242,14 +242,24 @@ fn make_seed(toolchain: Toolchain) -> Result<TempDir, Stop> {
     Ok(seed)
 }
 
-/// Copies a build cache: Go may write to the files in it.
-pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), Stop> {
+/// How the outputs in a build cache are copied. Go never writes to one that is whole, but tests do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    Linked,
+    Copied,
+}
+
+/// Copies a build cache.
+pub(crate) fn copy_tree(from: &Path, to: &Path, outputs: Outputs) -> Result<(), Stop> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
+        let is_output = entry.file_name().to_string_lossy().ends_with("-d");
         if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
+            copy_tree(&entry.path(), &target, outputs)?;
+        } else if is_output && outputs == Outputs::Linked {
+            fs::hard_link(entry.path(), target)?;
         } else {
             fs::copy(entry.path(), target)?;
         }

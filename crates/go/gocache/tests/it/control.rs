@@ -8,7 +8,7 @@ use longshore_testkit::{Stop, TestResult};
 use tempfile::TempDir;
 
 use crate::bench::{Bench, Toolchain, said};
-use crate::special::{Body, damage, outputs, sum};
+use crate::special::{Body, outputs, sum};
 
 pub(crate) fn all() -> Vec<(&'static str, Body)> {
     vec![
@@ -75,6 +75,7 @@ fn damaged_outputs() -> TestResult {
     let before = build(&bench, cache.path())?;
     std::thread::sleep(Duration::from_millis(20));
     let mut used = false;
+    // Written anew, not in place: the file may have another name in the cache of another test.
     for output in outputs(cache.path())? {
         let object = fs::read(&output)?;
         // The constant 2 in the object of the assembly source, as the machine has it: MOVQ $2, AX.
@@ -88,5 +89,5 @@ fn damaged_outputs() -> TestResult {
     if !used {
         return Err(Stop::failed("Go's cache sees this by itself"));
     }
-    damage(&outputs(cache.path())?[0])
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longshore_testkit::{Stop, TestResult};
 
-use crate::bench::{Bench, Toolchain, copy_tree, is_long, said};
+use crate::bench::{Bench, Outputs, Toolchain, copy_tree, is_long, said};
 
 pub(crate) type Body = fn() -> TestResult;
 
@@ -322,7 +322,7 @@ fn everything_else_is_the_same() -> TestResult {
     bench.write("main.go", "package main\n\nimport \"syscall\"\n\nfunc main() {\n\tfor _, variable := range syscall.Environ() {\n\t\tprintln(variable)\n\t}\n}\n")?;
     let before = outputs(bench.cache().folder())?;
     let cache = bench.path("home/.cache/go-build");
-    copy_tree(bench.plain_cache()?.path(), &cache)?;
+    copy_tree(bench.plain_cache()?.path(), &cache, Outputs::Copied)?;
     for words in [
         &["env", "GOCACHE", "GOFLAGS", "GODEBUG", "GOROOT"][..],
         &["version"],
