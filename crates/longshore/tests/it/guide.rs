@@ -34,7 +34,7 @@ struct Guide {
     config: Value,
     /// What to run in the container to ask the service for its health, and what it prints.
     health: (&'static [&'static str], &'static str),
-    /// Who the service runs as: the real user id of process 1 or its child.
+    /// The user id that the service runs with.
     user: &'static str,
 }
 
@@ -190,9 +190,9 @@ fn serve(guide: &Guide, engine: &Dockerd) -> TestResult {
         std::thread::sleep(Duration::from_millis(100));
     };
     assert!(answer.contains(expected), "{answer}");
-    let users = engine.docker(["top", &id, "-eo", "uid,args"])?.succeeded()?.stdout;
+    let users = engine.docker(["top", &id, "-eo", "pid,uid,args"])?.succeeded()?.stdout;
     let service = users.lines().filter(|line| line.ends_with("main"));
-    let users: Vec<&str> = service.filter_map(|line| line.split_whitespace().next()).collect();
+    let users: Vec<&str> = service.filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert!(!users.is_empty() && users.iter().all(|user| *user == guide.user), "{users:?}");
 
     engine.docker(["stop", "--time", "20", &id])?.succeeded()?;
