@@ -15,12 +15,15 @@
 
 mod capabilities;
 mod child;
+mod descriptor;
 mod error;
 mod inside;
 mod isolation;
 mod mounts;
+mod owners;
 mod root;
 mod run;
+mod seccomp;
 mod secret;
 mod step;
 mod survey;
@@ -32,6 +35,7 @@ pub use child::enter_if_child;
 pub use error::SandboxError;
 pub use inside::{continue_inside, inside};
 pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
+pub use owners::read_owners;
 pub use root::Root;
 pub use run::run;
 pub use secret::SecretBytes;

@@ -12,8 +12,10 @@ use rustix::process::{Resource, Rlimit, setrlimit, setsid};
 use rustix::stdio::dup2_stdin;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::supervisor::CALLS;
 use super::{Fault, Report, cannot_start, report};
-use crate::{Isolation, Step, Ulimit, capabilities, sys};
+use crate::sys::Instruction;
+use crate::{Isolation, Step, Ulimit, capabilities, descriptor, seccomp, sys};
 
 /// Where a program is looked for when the environment has no PATH, as runc does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,6 +25,7 @@ pub(super) struct Start {
     input: OwnedFd,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    filter: Vec<Instruction>,
 }
 
 /// Makes ready what does not depend on the new process.
@@ -39,6 +42,7 @@ pub(super) fn prepare(step: &Step) -> Result<Start, Fault> {
         input: input(step.input.as_deref()).map_err(fault("make the input"))?,
         arguments: strings(&step.arguments).map_err(fault("pass the arguments"))?,
         environment: strings(&assignments).map_err(fault("pass the environment"))?,
+        filter: if step.insecure { Vec::new() } else { seccomp::default_profile() },
     })
 }
 
@@ -57,8 +61,8 @@ fn input(bytes: Option<&[u8]>) -> Result<OwnedFd, Errno> {
 }
 
 /// Becomes the program. Returns an exit code only if that failed, which it has reported.
-pub(super) fn main(control: &UnixStream, step: &Step, start: &Start) -> i32 {
-    if let Err(fault) = become_user(step, start) {
+pub(super) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> i32 {
+    if let Err(fault) = become_user(step, start, supervisor) {
         report(control, &Report::Failed(fault));
         return 1;
     }
@@ -72,7 +76,7 @@ pub(super) fn main(control: &UnixStream, step: &Step, start: &Start) -> i32 {
     code
 }
 
-fn become_user(step: &Step, start: &Start) -> Result<(), Fault> {
+fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> Result<(), Fault> {
     let fault = |what: &'static str| Fault::plain(what);
     setsid().map_err(fault("start a session"))?;
     dup2_stdin(start.input.as_fd()).map_err(fault("connect the input"))?;
@@ -82,11 +86,23 @@ fn become_user(step: &Step, start: &Start) -> Result<(), Fault> {
     }
     sys::close_on_exec_from(3).map_err(fault("close files"))?;
     sys::reset_signals();
-    if !step.insecure {
+    if step.insecure {
+        supervised(supervisor).map_err(fault("hand system calls to the init"))?;
+    } else {
         capabilities::keep_default().map_err(fault("give capabilities up"))?;
+        supervised(supervisor).map_err(fault("hand system calls to the init"))?;
+        // While it may: later, only a process that gives up set-user-id programs may filter itself.
+        sys::install_filter(&start.filter).map_err(fault("filter system calls"))?;
     }
     take_ids(step).map_err(fault("become the user"))?;
     rustix::process::chdir(&step.folder).map_err(Fault::of("enter the working folder", &step.folder))
+}
+
+/// Lets the init answer what a single user may not do.
+fn supervised(supervisor: Option<&UnixStream>) -> Result<(), Errno> {
+    let Some(supervisor) = supervisor else { return Ok(()) };
+    let listener = sys::install_supervised(&seccomp::supervised(&CALLS))?;
+    descriptor::send(supervisor, Some(&listener))
 }
 
 /// /dev/stdout can be opened again by whoever the step runs as.

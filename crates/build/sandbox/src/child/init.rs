@@ -5,14 +5,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal, wait,
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, set_dumpable_behavior,
+    set_parent_process_death_signal, wait,
 };
 
+use super::supervisor::{OwnerChange, Supervisor};
 use super::{Fault, Report, command, keeper, report};
-use crate::{Network, Status, Step, mounts, sys};
+use crate::{Isolation, Network, Root, Status, Step, descriptor, mounts, sys};
 
 /// Does the init's part and returns its exit code.
 pub(super) fn main(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> i32 {
@@ -35,19 +38,84 @@ fn serve(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> Result<(), Faul
     if step.network != Network::Host {
         sys::loopback_up().map_err(Fault::plain("switch the loopback interface on"))?;
     }
+    let supervision = Supervision::prepare(step)?;
     let place = mounts::enter_root(step)?;
     let start = command::prepare(step)?;
     let Some(child) = sys::fork().map_err(Fault::plain("start a process"))? else {
-        sys::exit(command::main(control, step, &start));
+        sys::exit(command::main(control, step, &start, supervision.as_ref().map(|both| &both.ours)));
     };
     keeper::close_output();
-    let status = wait_for(child).map_err(Fault::plain("wait for the process"))?;
+    let (status, changes) = match supervision {
+        None => (wait_for(child), None),
+        Some(supervision) => {
+            supervision.wait_for(child).map(|(status, changes)| (Ok(status), Some(changes)))?
+        }
+    };
+    let status = status.map_err(Fault::plain("wait for the process"))?;
     end_all();
     place.clean();
+    if let Some(changes) = changes {
+        report(control, &Report::Owners(changes));
+    }
     let usage = sys::usage_of_children();
     let time = u64::try_from(usage.processor_time.as_nanos()).unwrap_or(u64::MAX);
     report(control, &Report::Ended(status, time, usage.peak_memory));
     Ok(())
+}
+
+/// What it takes to answer a step's calls.
+struct Supervision {
+    changes: OwnedFd,
+    ended: OwnedFd,
+    ours: UnixStream,
+    theirs: UnixStream,
+}
+
+impl Supervision {
+    /// Must be made before the step's root covers the folder that takes its changes.
+    fn prepare(step: &Step) -> Result<Option<Supervision>, Fault> {
+        if step.isolation != Isolation::SingleUser {
+            return Ok(None);
+        }
+        let path = match &step.root {
+            Root::Overlay { upper, .. } => upper,
+            Root::Folder(path) => path,
+        };
+        let changes =
+            rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(Fault::of("open the folder", path))?;
+        let ended = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(Fault::plain("wait for signals"))?;
+        let (theirs, ours) = UnixStream::pair().map_err(Fault::of_io("make a socket in", "/"))?;
+        Ok(Some(Supervision { changes, ended, ours, theirs }))
+    }
+
+    /// Answers the calls of the step's processes, and collects them, until the step's own ends.
+    fn wait_for(self, child: Pid) -> Result<(Status, Vec<OwnerChange>), Fault> {
+        let fault = |what: &'static str| Fault::plain(what);
+        drop(self.ours);
+        let listener =
+            descriptor::receive(&self.theirs).map_err(fault("receive the filter of system calls"))?;
+        // Without it the process has ended before it had a filter, and has said why.
+        let mut supervisor = listener
+            .map(|listener| Supervisor::new(listener, self.changes))
+            .transpose()
+            .map_err(fault("answer system calls"))?;
+        loop {
+            if let Some(status) = collect(child).map_err(fault("wait for the process"))? {
+                let changes = supervisor.map_or_else(Vec::new, Supervisor::into_changes);
+                return Ok((status, changes));
+            }
+            match &mut supervisor {
+                Some(supervisor) => supervisor.serve(&self.ended).map_err(fault("answer system calls"))?,
+                None => {
+                    return wait_for(child)
+                        .map(|status| (status, Vec::new()))
+                        .map_err(fault("wait for the process"));
+                }
+            }
+            sys::forget_signals(&self.ended);
+        }
+    }
 }
 
 /// Dies with the keeper, and cannot be looked into by the step, which runs under the same user.
@@ -64,15 +132,29 @@ fn follow(keeper: &OwnedFd) -> Result<(), Fault> {
 fn wait_for(child: Pid) -> Result<Status, Errno> {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => {
-                return Ok(match status.terminating_signal() {
-                    Some(signal) => Status::Signalled(signal),
-                    None => Status::Exited(status.exit_status().unwrap_or(1)),
-                });
-            }
+            Ok(Some((pid, status))) if pid == child => return Ok(ended(status)),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Collects the processes that have ended; tells how the step's own did, if it has.
+fn collect(child: Pid) -> Result<Option<Status>, Errno> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == child => return Ok(Some(ended(status))),
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn ended(status: WaitStatus) -> Status {
+    match status.terminating_signal() {
+        Some(signal) => Status::Signalled(signal),
+        None => Status::Exited(status.exit_status().unwrap_or(1)),
     }
 }
 

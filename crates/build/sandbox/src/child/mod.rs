@@ -6,6 +6,7 @@
 mod command;
 mod init;
 mod keeper;
+mod supervisor;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,6 +15,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+
+pub(crate) use supervisor::{OwnerChange, identity};
 
 use crate::wire::{wire_enum, wire_struct};
 use crate::{SandboxError, Status, Step, sys};
@@ -56,6 +59,8 @@ pub(crate) enum Report {
     NotStarted(i32, String),
     /// The program ended: how, and what it used: nanoseconds of processor time, bytes of memory.
     Ended(Status, u64, u64),
+    /// Files whose owners were changed.
+    Owners(Vec<OwnerChange>),
     /// The keeper's init was killed, by this signal.
     Lost(i32),
 }
@@ -74,6 +79,7 @@ wire_enum!(Report {
     1 => NotStarted(code, reason),
     2 => Ended(status, time, memory),
     3 => Lost(signal),
+    4 => Owners(changes),
 });
 wire_struct!(Fault { action, path, error });
 

@@ -9,13 +9,12 @@ use std::os::unix::net::UnixStream;
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, getegid, geteuid, getppid, set_parent_process_death_signal};
 use rustix::thread::{UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::{Errand, INSIDE, Next, Said};
 use crate::child::Fault;
-use crate::{Isolation, survey, sys, wire};
+use crate::{Isolation, descriptor, survey, sys, wire};
 
 /// Exit code for when nobody is left to hear why.
 const NOBODY: i32 = 70;
@@ -23,7 +22,7 @@ const NOBODY: i32 = 70;
 /// Does the part of the process at the entrance; returns only if it does not become the program.
 pub(crate) fn main() -> i32 {
     let Ok(control) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return NOBODY };
-    let Ok(input) = receive_descriptor(&control) else { return NOBODY };
+    let Ok(input) = descriptor::receive(&control) else { return NOBODY };
     let Ok(Some(errand)) = wire::receive::<Errand>(&mut &control) else { return NOBODY };
     let said = match go_in(&control, &errand) {
         Err(fault) => Said::Refused(fault),
@@ -35,19 +34,6 @@ pub(crate) fn main() -> i32 {
     };
     let _ = wire::send(&mut &control, &said);
     1
-}
-
-fn receive_descriptor(from: &UnixStream) -> Result<Option<OwnedFd>, Errno> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut buffer = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    recvmsg(from, &mut [io::IoSliceMut::new(&mut byte)], &mut buffer, flags)?;
-    let received = buffer.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Ok(received)
 }
 
 /// Enters the namespace and becomes root there. `false` when whoever asked is gone.

@@ -14,14 +14,12 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-
 pub(crate) use entrance::main as enter;
 pub(crate) use maps::Maps;
 
 use crate::child::{ENTRANCE, Fault};
 use crate::wire::{self, wire_enum, wire_struct};
-use crate::{Isolation, SandboxError, sys};
+use crate::{Isolation, SandboxError, descriptor, sys};
 
 /// Tells a process that it is inside, and on which rung. Only [`continue_inside`] sets it.
 const INSIDE: &str = "LONGSHORE_INSIDE";
@@ -129,23 +127,13 @@ fn start(
     let mut command = Command::new("/proc/self/exe");
     command.arg0(ENTRANCE).args(arguments).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(output);
     let mut child = command.spawn().map_err(failed("start"))?;
-    let sent = send_descriptor(&control, input);
+    let sent = descriptor::send(&control, input);
     if let Err(error) = sent {
         let _ = child.kill();
         let _ = child.wait();
         return Err(SandboxError::Process { action: "give its input to", source: error.into() });
     }
     Ok((child, control))
-}
-
-fn send_descriptor(to: &UnixStream, descriptor: Option<&OwnedFd>) -> rustix::io::Result<()> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut buffer = SendAncillaryBuffer::new(&mut space);
-    let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_fd()).collect();
-    if !descriptors.is_empty() {
-        buffer.push(SendAncillaryMessage::ScmRights(&descriptors));
-    }
-    sendmsg(to, &[std::io::IoSlice::new(b"!")], &mut buffer, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Sends the errand, waits until the process has entered, and writes its maps.

@@ -26,7 +26,7 @@ pub fn run(
     let order = Order { parent: rustix::process::getpid().as_raw_pid(), step: step.clone() };
     let launched = launch::launch(&order)?;
     let reports = watch::watch(launched, events, on_output)?;
-    conclude(reports, started, on_output)
+    conclude(step, reports, started, on_output)
 }
 
 /// Refuses what the rung cannot give, before anything is done.
@@ -48,6 +48,7 @@ fn refuse(step: &Step) -> Result<(), SandboxError> {
 }
 
 fn conclude(
+    step: &Step,
     reports: Vec<Report>,
     started: Instant,
     on_output: &mut dyn FnMut(Stream, &[u8]),
@@ -57,6 +58,7 @@ fn conclude(
     for report in reports {
         match report {
             Report::Failed(fault) => return Err(fault.into()),
+            Report::Owners(changes) => crate::owners::record(step, &changes)?,
             Report::Lost(signal) => return Err(SandboxError::Lost { signal: Some(signal) }),
             Report::NotStarted(code, reason) => not_started = Some((code, reason)),
             Report::Ended(status, time, memory) => ended = Some((status, time, memory)),

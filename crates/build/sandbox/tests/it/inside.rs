@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use longshore_sandbox::{Isolation, continue_inside, inside, survey};
+use longshore_sandbox::{Isolation, continue_inside, inside, read_owners, survey};
 use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
 
 use crate::root::Fixture;
@@ -33,10 +33,12 @@ fn lent_user() -> Result<u32, Skip> {
 }
 
 pub(crate) fn add(suite: Suite) -> Suite {
+    const ROOT: &[Requirement] = &[Requirement::Root];
     suite
-        .test("a_step_in_a_single_user_namespace", &[Requirement::Root], single_user)
-        .test("a_step_in_a_user_namespace_with_lent_ids", &[Requirement::Root], user_namespace)
-        .test("a_survey_says_what_each_rung_gives", &[Requirement::Root], survey_as_root)
+        .test("a_step_in_a_single_user_namespace", ROOT, single_user)
+        .test("a_single_users_changes_of_owner_are_recorded", ROOT, owners)
+        .test("a_step_in_a_user_namespace_with_lent_ids", ROOT, user_namespace)
+        .test("a_survey_says_what_each_rung_gives", ROOT, survey_as_root)
 }
 
 /// Plays a scenario, if this process was started for one.
@@ -69,8 +71,13 @@ fn say(text: &str) {
 }
 
 fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
-    let outcome = Fixture::new(isolation, script)?.run()?;
+    let mut fixture = Fixture::new(isolation, script)?;
+    fixture.step.owners = Some(fixture.path("owners"));
+    let outcome = fixture.run()?;
     say(&format!("{}{}", outcome.stdout, outcome.stderr));
+    for (path, (uid, gid)) in read_owners(&fixture.path("owners"))? {
+        say(&format!("owner {} {uid} {gid}\n", path.display()));
+    }
     Ok(outcome.ended.status.code())
 }
 
@@ -97,6 +104,29 @@ fn single_user() -> TestResult {
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "54321", "1", "buildkitsandbox"], "{output:?}");
     assert_eq!(output.status.code(), Some(3));
+    Ok(())
+}
+
+fn owners() -> TestResult {
+    let script = "set -e
+        touch /tmp/new; chown 100:101 /tmp/new; mv /tmp/new /etc/renamed
+        chown 5:6 /etc/passwd
+        mkdir -p /srv/a/b; touch /srv/a/b/c; chown -R 7:8 /srv/a
+        touch /gone; chown 9:9 /gone; rm /gone; touch /gone
+        ln -s /nowhere /link; chown -h 10:10 /link
+        touch /one; ln /one /two; chown 11:11 /one
+        touch /run-me; chmod 6755 /run-me; chown 12:12 /run-me; stat -c %a /run-me
+        cd /srv; chown 13:13 a/b/c
+        mkdir -p /jail/bin /jail/d; cp /bin/busybox /jail/bin/chown; chroot /jail /bin/chown 14:14 /d
+        mknod /device b 8 0; mknod /pipe p; stat -c %F /pipe
+        chown 15:15 /tmp/missing 2>/dev/null || echo missing";
+    let output = play(USER, Isolation::SingleUser, script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected = "755\nfifo\nmissing\n\
+        owner /etc/passwd 5 6\nowner /etc/renamed 100 101\nowner /jail/d 14 14\nowner /link 10 10\n\
+        owner /one 11 11\nowner /run-me 12 12\nowner /srv/a 7 8\nowner /srv/a/b 7 8\nowner /srv/a/b/c 13 13\n\
+        owner /two 11 11\n";
+    assert_eq!(text, expected, "{output:?}");
     Ok(())
 }
 

@@ -37,9 +37,9 @@ pub(crate) fn make_root(root: &Path) -> Result<(), Stop> {
     }
     std::fs::copy(busybox()?, root.join("bin/busybox"))?;
     for name in [
-        "sh", "cat", "sed", "touch", "env", "pwd", "ps", "grep", "head", "wc", "ln", "rm", "mkdir", "chroot",
-        "unshare", "kill", "tr", "yes", "true", "false", "sleep", "id", "ls", "mknod", "mount", "chown",
-        "stat", "dd", "mv", "hostname",
+        "sh", "cat", "sed", "touch", "chmod", "cp", "env", "pwd", "ps", "grep", "head", "wc", "ln", "rm",
+        "mkdir", "chroot", "unshare", "kill", "tr", "yes", "true", "false", "sleep", "id", "ls", "mknod",
+        "mount", "chown", "stat", "dd", "mv", "hostname",
     ] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }

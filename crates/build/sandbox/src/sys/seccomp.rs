@@ -1,0 +1,121 @@
+//! Installing filters of system calls, and answering the calls that a filter asks about (seccomp_unotify(2)).
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::check;
+
+/// One instruction of a filter program: `struct sock_filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Instruction {
+    /// What to do.
+    pub(crate) operation: u16,
+    /// How many instructions to skip when a condition holds.
+    pub(crate) yes: u8,
+    /// How many when it does not.
+    pub(crate) no: u8,
+    /// The operand.
+    pub(crate) value: u32,
+}
+
+/// Installs a filter for this process and all that come of it.
+pub(crate) fn install_filter(program: &[Instruction]) -> Result<(), Errno> {
+    install(program, 0).map(drop)
+}
+
+/// Installs a filter, and returns the descriptor by which the calls it asks about are received and answered.
+pub(crate) fn install_supervised(program: &[Instruction]) -> Result<OwnedFd, Errno> {
+    let descriptor = install(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    let descriptor = i32::try_from(descriptor).map_err(|_| Errno::OVERFLOW)?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<libc::c_long, Errno> {
+    let length = u16::try_from(program.len()).map_err(|_| Errno::TOOBIG)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: the program lives through the call, has the length that is told, and its instructions have the layout of sock_filter.
+    check(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    })
+}
+
+/// A call that a filter asks about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    id: u64,
+    /// The process that makes it, as the asker sees it.
+    pub(crate) process: u32,
+    /// `AUDIT_ARCH_*` of the machine.
+    pub(crate) machine: u32,
+    /// The number of the call.
+    pub(crate) number: i32,
+    /// Its arguments.
+    pub(crate) arguments: [u64; 6],
+}
+
+/// What becomes of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is made after all.
+    Proceed,
+    /// It returns 0 without being made.
+    Pretend,
+    /// It fails.
+    Fail(Errno),
+}
+
+/// Receives the next question. ENOENT if whoever asked is gone already.
+pub(crate) fn receive_question(listener: &OwnedFd) -> Result<Question, Errno> {
+    // SAFETY: a zeroed structure is valid, and the kernel demands one.
+    unsafe {
+        let mut question: libc::seccomp_notif = std::mem::zeroed();
+        let request = libc::SECCOMP_IOCTL_NOTIF_RECV;
+        check(libc::ioctl(listener.as_raw_fd(), request, &raw mut question).into())?;
+        Ok(Question {
+            id: question.id,
+            process: question.pid,
+            machine: question.data.arch,
+            number: question.data.nr,
+            arguments: question.data.args,
+        })
+    }
+}
+
+/// Whether whoever asked still waits: what was read of its memory before is then its own, not that of a process that got its number.
+pub(crate) fn still_waits(listener: &OwnedFd, question: &Question) -> bool {
+    let request = libc::SECCOMP_IOCTL_NOTIF_ID_VALID;
+    // SAFETY: the number lives through the call.
+    unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const question.id) == 0 }
+}
+
+/// Answers a question. An asker that is gone needs no answer.
+pub(crate) fn answer_question(listener: &OwnedFd, question: &Question, answer: Answer) -> Result<(), Errno> {
+    let (error, flags) = match answer {
+        Answer::Proceed => (0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1)),
+        Answer::Pretend => (0, 0),
+        Answer::Fail(error) => (-error.raw_os_error(), 0),
+    };
+    let response = libc::seccomp_notif_resp { id: question.id, val: 0, error, flags };
+    let request = libc::SECCOMP_IOCTL_NOTIF_SEND;
+    // SAFETY: the structure lives through the call.
+    match check(unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const response) }.into()) {
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads memory of another process; as much of it as is there.
+pub(crate) fn read_memory(process: u32, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let process = i32::try_from(process).map_err(|_| Errno::SRCH)?;
+    let address = usize::try_from(address).map_err(|_| Errno::FAULT)?;
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: buffer.len() };
+    // SAFETY: the local piece is the buffer; the remote address is only looked at by the kernel, in the other process.
+    let count =
+        check(unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) }
+            as libc::c_long)?;
+    usize::try_from(count).map_err(|_| Errno::FAULT)
+}
