@@ -26,6 +26,8 @@ pub enum TaskKind {
     Upload,
     /// Local work: hashing, compressing, unpacking.
     Work,
+    /// A step of a Dockerfile. Its label is `[STAGE NUMBER/COUNT] INSTRUCTION`, and what its process writes is shown at once.
+    Step,
 }
 
 /// How a task ended.
@@ -40,6 +42,8 @@ pub enum Outcome {
     Skipped,
     /// The work failed; the error itself travels by `Result`.
     Failed,
+    /// The work was asked to stop before it was done.
+    Cancelled,
 }
 
 /// How much a note matters.
@@ -168,7 +172,8 @@ impl Events {
         Events { stop: Arc::new(stop), ..self.clone() }
     }
 
-    /// Opens a task. It ends as failed if dropped before [`Task::done`] or one of its sisters.
+    /// Opens a task. If it is dropped before [`Task::done`] or one of its sisters, it ends as failed, or as cancelled where the work was
+    /// asked to stop.
     pub fn task(&self, kind: TaskKind, label: impl Into<String>) -> Task {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.listener.event(Event::Started { task: id, kind, label: label.into() });
@@ -249,7 +254,8 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         if self.open {
-            let event = Event::Finished { task: self.id, outcome: Outcome::Failed, detail: String::new() };
+            let outcome = if self.events.is_cancelled() { Outcome::Cancelled } else { Outcome::Failed };
+            let event = Event::Finished { task: self.id, outcome, detail: String::new() };
             self.events.listener.event(event);
         }
     }
@@ -270,11 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_task_ends_as_failed_and_a_finished_one_ends_once() {
+    fn a_dropped_task_ends_as_failed_or_cancelled_and_a_finished_one_ends_once() {
         let recorder = Arc::new(Recorder::default());
         let events = Events::new(recorder.clone());
         drop(events.task(TaskKind::Work, "a"));
         events.task(TaskKind::Work, "b").cached("there");
+        let stopped = events.task(TaskKind::Work, "c");
+        let other = events.part();
+        other.cancel();
+        drop(other.task(TaskKind::Step, "d"));
+        events.cancel();
+        drop(stopped);
         let ends: Vec<_> = recorder
             .0
             .lock()
@@ -285,7 +297,9 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(ends, [(1, Outcome::Failed), (2, Outcome::Cached)]);
+        let expected =
+            [(1, Outcome::Failed), (2, Outcome::Cached), (4, Outcome::Cancelled), (3, Outcome::Cancelled)];
+        assert_eq!(ends, expected);
     }
 
     #[test]

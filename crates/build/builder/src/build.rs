@@ -203,7 +203,7 @@ fn tell_skipped(request: &BuildRequest, built: &[PlatformBuilt], events: &Events
         return Vec::new();
     }
     for stage in &skipped {
-        let task = events.task(TaskKind::Work, format!("[{stage}]"));
+        let task = events.task(TaskKind::Step, format!("[{stage}]"));
         task.skipped("the target does not need it; --all-stages builds it too");
     }
     skipped

@@ -537,7 +537,7 @@ impl<'a> Solve<'a> {
         };
         let known = |key: &Key| self.snapshots().get(&key.snapshot()).map(|found| found.is_some());
         if !again && known(&key)? {
-            self.events.task(TaskKind::Work, label).cached("");
+            self.events.task(TaskKind::Step, label).cached("");
             counted(true);
             return Ok(key);
         }
@@ -546,12 +546,12 @@ impl<'a> Solve<'a> {
             LockError::Cancelled(cancelled) => BuildError::from(cancelled),
         })?;
         if !again && known(&key)? {
-            self.events.task(TaskKind::Work, label).cached("");
+            self.events.task(TaskKind::Step, label).cached("");
             counted(true);
             return Ok(key);
         }
         let wanted = if again { self.next_generation(plain) } else { key };
-        let task = self.events.task(TaskKind::Work, label);
+        let task = self.events.task(TaskKind::Step, label);
         work(&Doing { task: &task, key: wanted, state })?;
         if again {
             self.records.put(&generation_key(&plain), &wanted)?;

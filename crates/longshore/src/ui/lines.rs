@@ -101,6 +101,7 @@ pub(super) fn end(label: &str, outcome: Outcome, elapsed: Duration, detail: &str
         Outcome::Cached => format!("{label}: {GOOD}cached{GOOD:#}"),
         Outcome::Skipped => format!("{label}: {DIM}skipped{DIM:#}"),
         Outcome::Failed => format!("{label}: {BAD}failed{BAD:#} after {}", duration(elapsed)),
+        Outcome::Cancelled => format!("{label}: {DIM}stopped{DIM:#} after {}", duration(elapsed)),
     };
     if !detail.is_empty() {
         line.push_str(&format!(" ({})", visible(detail)));
@@ -132,7 +133,7 @@ impl Held {
     /// The lines that are still to be shown, each with its end.
     pub(super) fn release(self, outcome: Outcome) -> String {
         match outcome {
-            Outcome::Failed => String::new(),
+            Outcome::Failed | Outcome::Cancelled => String::new(),
             _ => self.lines.into_iter().map(|line| line + "\n").collect(),
         }
     }

@@ -33,6 +33,7 @@ impl Listener for Ends {
                 Outcome::Cached => "cached",
                 Outcome::Skipped => "skipped",
                 Outcome::Failed => "failed",
+                Outcome::Cancelled => "cancelled",
             };
             *self.0.lock().unwrap().entry(name).or_default() += 1;
         }
