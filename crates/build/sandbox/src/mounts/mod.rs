@@ -59,10 +59,12 @@ pub(crate) fn enter_root(step: &Step) -> Result<Place, Fault> {
 fn open_source(mount: &Mount) -> Result<Option<OwnedFd>, Fault> {
     let MountKind::Bind { source, read_only } = &mount.kind else { return Ok(None) };
     let tree = clone_of(rustix::fs::CWD, source).map_err(Fault::of("open the source of a mount", source))?;
-    let read_only = if *read_only { Attributes::READ_ONLY } else { Attributes::empty() };
-    restrict(&tree, Attributes::NO_DEVICES | read_only, true)
-        .map_err(Fault::of("restrict the mount of", source))?;
+    restrict(&tree, forbidden(*read_only), true).map_err(Fault::of("restrict the mount of", source))?;
     Ok(Some(tree))
+}
+
+fn forbidden(read_only: bool) -> Attributes {
+    Attributes::NO_DEVICES | if read_only { Attributes::READ_ONLY } else { Attributes::empty() }
 }
 
 fn place_mount(
@@ -75,12 +77,10 @@ fn place_mount(
         (_, Some(tree)) => tree,
         (MountKind::Overlay { lower, upper, work, read_only }, None) => {
             let user_xattr = base::user_xattr(&step.root) || step.isolation.is_inside();
-            let overlay = base::overlay(lower, upper, work, user_xattr)?;
-            if *read_only {
-                restrict(&overlay, Attributes::READ_ONLY, true)
-                    .map_err(Fault::of("forbid writing to", &mount.target))?;
-            }
-            overlay
+            let tree = base::overlay(lower, upper, work, user_xattr)?;
+            restrict(&tree, forbidden(*read_only), false)
+                .map_err(Fault::of("restrict the mount at", &mount.target))?;
+            tree
         }
         (MountKind::Tmpfs { size, mode }, None) => tmpfs(*size, *mode, &mount.target)?,
         (MountKind::Bind { .. } | MountKind::Content { .. }, None) => {

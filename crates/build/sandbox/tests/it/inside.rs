@@ -88,14 +88,20 @@ fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
     // A copy that the user can get at.
     let program = folder.path().join("it");
     std::fs::copy(std::env::current_exe()?, &program)?;
-    let output = Command::new(&program)
+    let mut command = Command::new(&program);
+    command
         .args([SCENARIO, isolation.name(), script])
         .env("TMPDIR", folder.path())
         .uid(user)
         .gid(user)
-        .stdin(Stdio::null())
-        .output()?;
-    Ok(output)
+        .stdin(Stdio::null());
+    loop {
+        match command.output() {
+            // Another thread has forked while the copy was written, and not yet let go of it.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            answer => return Ok(answer?),
+        }
+    }
 }
 
 fn single_user() -> TestResult {

@@ -1,15 +1,20 @@
 //! Steps in real sandboxes, on the machine that the tests run on.
 
+mod escapes;
 mod inside;
-mod namespaces;
+mod mounts;
 mod root;
+mod steps;
 
 use longshore_testkit::Suite;
 
 fn main() -> std::process::ExitCode {
     longshore_sandbox::enter_if_child();
-    if let Some(code) = inside::enter_if_asked() {
+    if let Some(code) = inside::enter_if_asked().or_else(escapes::enter_if_victim) {
         return code;
     }
-    inside::add(namespaces::add(Suite::new())).run()
+    [steps::add, mounts::add, escapes::add, inside::add]
+        .into_iter()
+        .fold(Suite::new(), |suite, add| add(suite))
+        .run()
 }

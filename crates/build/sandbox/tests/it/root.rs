@@ -39,7 +39,8 @@ pub(crate) fn make_root(root: &Path) -> Result<(), Stop> {
     for name in [
         "sh", "cat", "sed", "touch", "chmod", "cp", "env", "pwd", "ps", "grep", "head", "wc", "ln", "rm",
         "mkdir", "chroot", "unshare", "kill", "tr", "yes", "true", "false", "sleep", "id", "ls", "mknod",
-        "mount", "chown", "stat", "dd", "mv", "hostname",
+        "mount", "chown", "stat", "dd", "mv", "hostname", "readlink", "printf", "umount", "nsenter", "date",
+        "dmesg", "setsid", "sort", "test",
     ] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }
@@ -91,6 +92,10 @@ impl Fixture {
     }
 
     pub(crate) fn run_with(&self, events: &Events) -> Result<Outcome, SandboxError> {
+        if let Root::Overlay { work, .. } = &self.step.root {
+            // As new, for the second run of a test.
+            let _ = std::fs::remove_dir_all(work.join("work"));
+        }
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let ended = run(&self.step, events, &mut |stream, bytes| match stream {
             Stream::Stdout => stdout.extend_from_slice(bytes),
