@@ -89,10 +89,15 @@ fn arguments(prepared: &Prepared, bases: &Bases, layout: &Path) -> Vec<OsString>
 
 fn failure(ran: &Ran, prepared: &Prepared) -> Failure {
     let line = line_of(&ran.stderr, prepared.case().dockerfile_name());
-    // The error's first line is its message; what follows is the excerpt and the hint.
-    let message = ran.stderr.lines().find(|line| line.starts_with("error"));
-    let message = message.or_else(|| ran.stderr.lines().last()).unwrap_or_default();
-    Failure { line, message: message.to_owned() }
+    // The message and its causes; what else is there is progress, the excerpt and hints.
+    let said = |line: &&str| line.starts_with("error: ") || line.trim_start().starts_with("caused by: ");
+    let said: Vec<&str> = ran.stderr.lines().filter(said).map(str::trim).collect();
+    let message = if said.is_empty() {
+        ran.stderr.lines().last().unwrap_or_default().to_owned()
+    } else {
+        said.join(", ")
+    };
+    Failure { line, message: prepared.steady(&message) }
 }
 
 /// The line that an error message names: `Dockerfile:3`.
