@@ -180,7 +180,7 @@ pub(crate) fn make(folder: impl AsFd, name: &OsStr, kind: &NodeKind) -> io::Resu
         rustix::fs::mknodat(&folder, name, kind, mode, rustix::fs::makedev(major, minor))
     };
     match kind {
-        NodeKind::File { .. } => drop(create(folder, name)?),
+        NodeKind::File { .. } => drop(create(folder, name, 0o600)?),
         NodeKind::Directory => rustix::fs::mkdirat(folder, name, mode)?,
         NodeKind::Symlink(target) => rustix::fs::symlinkat(target, folder, name)?,
         NodeKind::CharacterDevice(major, minor) => device(FileType::CharacterDevice, *major, *minor)?,
@@ -190,10 +190,11 @@ pub(crate) fn make(folder: impl AsFd, name: &OsStr, kind: &NodeKind) -> io::Resu
     Ok(())
 }
 
-/// Makes an empty file, open for writing.
-pub(crate) fn create(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+/// Makes an empty file, open for writing. Its permissions are those of `mode` that the process's mask lets through; set-user-id bits
+/// come with the owner.
+pub(crate) fn create(folder: impl AsFd, name: &OsStr, mode: u32) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o600))?)
+    Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(mode & 0o777))?)
 }
 
 pub(crate) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
@@ -201,9 +202,12 @@ pub(crate) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Sets the owner by number. `None` keeps what is there.
+/// Sets the owner by number. `None` keeps what is there. What is there already is not set: each change waits for the file system's
+/// journal, and looking does not.
 pub(crate) fn set_owner(file: impl AsFd, owner: Option<(u32, u32)>) -> io::Result<()> {
-    if let Some((uid, gid)) = owner {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    let now = rustix::fs::fstat(&file)?;
+    if (now.st_uid, now.st_gid) != (uid, gid) {
         rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
     Ok(())
@@ -218,7 +222,10 @@ pub(crate) fn set_open(file: impl AsFd, metadata: &Metadata, owner: Option<(u32,
             rustix::fs::fsetxattr(&file, name.as_os_str(), value, XattrFlags::empty())?;
         }
     }
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
+    let mode = metadata.mode & 0o7777;
+    if rustix::fs::fstat(&file)?.st_mode & 0o7777 != mode {
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+    }
     Ok(rustix::fs::futimens(file, &times(metadata.mtime))?)
 }
 

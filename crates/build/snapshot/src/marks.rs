@@ -58,7 +58,7 @@ impl Marks {
     /// Marks `name` in `folder` as gone. Nothing stands there.
     pub(crate) fn whiteout(self, folder: impl AsFd, name: &OsStr) -> io::Result<()> {
         match self.whiteout_file(name) {
-            Some(file) => drop(crate::beneath::create(folder, &file)?),
+            Some(file) => drop(crate::beneath::create(folder, &file, 0o600)?),
             None => {
                 let mode = Mode::from_raw_mode(0);
                 rustix::fs::mknodat(folder, name, FileType::CharacterDevice, mode, 0)?;
@@ -71,7 +71,7 @@ impl Marks {
     pub(crate) fn set_opaque(self, folder: impl AsFd) -> io::Result<()> {
         match self.attribute("opaque") {
             Some(name) => Ok(rustix::fs::fsetxattr(folder, name.as_os_str(), b"y", XattrFlags::empty())?),
-            None => match crate::beneath::create(folder, OsStr::new(OPAQUE)) {
+            None => match crate::beneath::create(folder, OsStr::new(OPAQUE), 0o600) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 other => other.map(drop),
             },

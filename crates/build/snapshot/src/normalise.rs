@@ -233,7 +233,8 @@ impl<'a> Normaliser<'a> {
             owners.set(path, owner);
             return Ok(());
         }
-        let Some(place) = below else { return Ok(()) };
+        // What the writer put there before the step ran has its owner already.
+        let Some(place) = below.filter(|_| owners.find(path).is_none()) else { return Ok(()) };
         let before = self.below.node(path, place)?;
         let now = self.source.node(path).map_err(SnapshotError::of("look at", path))?;
         if let (Some(before), Some(now)) = (before, now)

@@ -126,7 +126,7 @@ pub(crate) fn copy_node(
     if let NodeKind::File { .. } = node.kind {
         let source = open()?;
         let write = || -> io::Result<()> {
-            let mut file = File::from(beneath::create(&folder, name)?);
+            let mut file = File::from(beneath::create(&folder, name, node.mode)?);
             crate::copy::copy_file(&source, &mut file)?;
             beneath::set_open(file, &node.metadata(), owner)
         };
@@ -310,7 +310,7 @@ impl Unpacker {
             _ => {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 let written = self.in_folder(path, "write", |folder, name| {
-                    let mut file = File::from(beneath::create(folder, name)?);
+                    let mut file = File::from(beneath::create(folder, name, entry.mode)?);
                     write_with_holes(&mut file, content, entry.size, &mut buffer)?;
                     Ok(file)
                 });

@@ -191,10 +191,13 @@ impl<'d> Writer<'d> {
         }
         let path = below_root(path);
         self.place(&path, "create", |folder, name| beneath::make(folder, name, kind))?;
-        let owner = self.written.set_owner(&path, metadata);
-        let is_link = matches!(kind, NodeKind::Symlink(_));
-        let (folder, name) = self.open_folder(&path)?;
-        beneath::set_named(folder, name, metadata, owner, is_link).map_err(SnapshotError::of(OWNER, &path))
+        self.set_named(&path, metadata, matches!(kind, NodeKind::Symlink(_)))
+    }
+
+    fn set_named(&mut self, path: &Path, metadata: &Metadata, is_link: bool) -> Result<(), SnapshotError> {
+        let owner = self.written.set_owner(path, metadata);
+        let (folder, name) = self.open_folder(path)?;
+        beneath::set_named(folder, name, metadata, owner, is_link).map_err(SnapshotError::of(OWNER, path))
     }
 
     /// Makes another name of a file, link, pipe or device.
@@ -216,6 +219,16 @@ impl<'d> Writer<'d> {
             owners.set(&path, owner);
         }
         Ok(())
+    }
+
+    /// Gives a file, link, pipe or device other metadata. Every name that it has shows them, but owners that are recorded rather than
+    /// stand on disk are this name's alone.
+    pub fn set_metadata(&mut self, path: &Path, metadata: &Metadata) -> Result<(), SnapshotError> {
+        let path = below_root(path);
+        self.copy_up(&path)?;
+        let stat = self.tree.stat(&path).map_err(SnapshotError::of("look at", &path))?;
+        let is_link = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        self.set_named(&path, metadata, stat.is_some_and(is_link))
     }
 
     /// Removes what stands at a path, with all below it. Returns whether anything did.
@@ -418,7 +431,8 @@ impl<'d> Writer<'d> {
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), SnapshotError> {
         let path = below_root(path);
-        let file = self.place(&path, "create", |folder, name| beneath::create(folder, name))?;
+        let file =
+            self.place(&path, "create", |folder, name| beneath::create(folder, name, metadata.mode))?;
         let mut file = File::from(file);
         fill(&mut file).map_err(SnapshotError::of("write", &path))?;
         let owner = self.written.set_owner(&path, metadata);

@@ -158,3 +158,16 @@ pub(crate) fn assert_same(what: &str, ours: &Facts, theirs: &Facts) {
     }
     assert!(lines.is_empty(), "{what}:\n{}", lines.join("\n"));
 }
+
+/// What an error says, with its causes. Errors: there is none.
+pub(crate) fn refusal<T, E: std::error::Error>(result: Result<T, E>) -> Result<String, Stop> {
+    let Err(error) = result else { return Err(Stop::failed("it was not refused")) };
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(next) = source {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        source = next.source();
+    }
+    Ok(text)
+}

@@ -7,9 +7,10 @@ mod operations;
 mod random;
 mod rules;
 mod tars;
+mod views;
 
 use longshore_testkit::Suite;
 
 fn main() -> std::process::ExitCode {
-    random::add(rules::add(layers::add(hostile::add(Suite::new())))).run()
+    random::add(rules::add(views::add(layers::add(hostile::add(Suite::new()))))).run()
 }

@@ -63,7 +63,8 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let mut umount = Command::new("umount");
         umount.arg(&self.0);
-        run(&mut umount, Duration::from_secs(20)).unwrap().succeeded().unwrap();
+        // The folder it is in cannot be removed then, which fails the test.
+        let _ = run(&mut umount, Duration::from_secs(20));
     }
 }
 

@@ -104,3 +104,21 @@ pub(crate) fn finish(layout: &Layout, draft: Draft) -> Result<Image, Stop> {
     }
     Ok(Image::new(assembled.root, Arc::new(layout.clone())))
 }
+
+/// A layer with links of most kinds.
+pub(crate) fn lower() -> Vec<Raw> {
+    vec![
+        folder("etc"),
+        file("etc/passwd", b"root:x:0:0::/:/bin/sh\n"),
+        folder("usr"),
+        folder("usr/bin"),
+        Raw { mode: 0o755, ..file("usr/bin/tool", b"#!/bin/sh\n") },
+        symlink("bin", "usr/bin"),
+        symlink("etc/absolute", "/usr/../usr/bin"),
+        symlink("etc/loop", "loop"),
+        symlink("etc/out", "../../../../etc"),
+        Raw { mode: 0o555, ..folder("closed") },
+        file("closed/file", b"1"),
+        hard_link("closed/same", "closed/file"),
+    ]
+}
