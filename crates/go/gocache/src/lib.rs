@@ -12,10 +12,12 @@
 //! the real `go`, with nothing changed.
 
 mod advice;
+mod advisor;
 pub mod front;
 mod helper;
 mod place;
 
 pub use advice::{Advice, CacheMount, Files, Refusal, Step, Words, advise};
+pub use advisor::GoCacheAdvisor;
 pub use helper::install_helper;
 pub use place::{CACHE_TARGET, CacheRoot, HELPER_TARGET};
