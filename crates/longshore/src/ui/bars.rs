@@ -4,7 +4,7 @@
 //! A task gets its bar only after a moment, so that a build with nothing to do does not flicker and starts no thread that matters.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anstream::ColorChoice;
@@ -13,6 +13,7 @@ use longshore_events::{Event, Listener, TaskId, TaskKind};
 
 use super::Screen;
 use super::lines;
+use super::steps::Board;
 
 /// What ends sooner is not worth a bar.
 const MOMENT: Duration = Duration::from_millis(150);
@@ -25,6 +26,8 @@ pub(super) struct Bars {
     unicode: bool,
     this: Weak<Bars>,
     state: Mutex<State>,
+    /// What is shown of a Dockerfile's build, once one began.
+    steps: OnceLock<Arc<Board>>,
 }
 
 #[derive(Default)]
@@ -52,6 +55,7 @@ impl Bars {
             unicode,
             this: this.clone(),
             state: Mutex::default(),
+            steps: OnceLock::new(),
         })
     }
 
@@ -161,6 +165,9 @@ fn tick(bars: &Weak<Bars>) {
 
 impl Listener for Bars {
     fn event(&self, event: Event) {
+        if let Some(steps) = self.steps.get() {
+            return steps.event(event);
+        }
         match event {
             Event::Started { task, kind, label } => self.start(task, kind, label),
             Event::Progress { task, done, total } => self.progress(task, done, total),
@@ -189,11 +196,21 @@ impl Listener for Bars {
 }
 
 impl Screen for Bars {
+    fn show_steps(&self) {
+        self.steps.get_or_init(|| Board::new(self.unicode, self.color));
+    }
+
     fn aside(&self, write: &mut dyn FnMut()) {
-        self.multi.suspend(write);
+        match self.steps.get() {
+            Some(steps) => steps.aside(write),
+            None => self.multi.suspend(write),
+        }
     }
 
     fn close(&self) {
+        if let Some(steps) = self.steps.get() {
+            steps.close();
+        }
         let mut state = self.state();
         state.closed = true;
         for bar in state.tasks.values().filter_map(|task| task.bar.as_ref()) {
@@ -209,7 +226,8 @@ mod tests {
 
     #[test]
     fn every_template_is_one() {
-        for kind in [TaskKind::Compile, TaskKind::Download, TaskKind::Upload, TaskKind::Work] {
+        for kind in [TaskKind::Compile, TaskKind::Download, TaskKind::Upload, TaskKind::Work, TaskKind::Step]
+        {
             for (moves, has_total) in [(false, false), (false, true), (true, false), (true, true)] {
                 assert!(ProgressStyle::with_template(template(kind, moves, has_total)).is_ok());
             }

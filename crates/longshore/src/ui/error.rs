@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use longshore_image::archive::SaveError;
 
 use super::text::visible;
-use super::{OutputError, excerpt, known};
+use super::{OutputError, excerpt, known, lines};
 use crate::exit::Exit;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -25,11 +25,21 @@ pub(crate) struct CommandError {
     error: Box<dyn Error + Send + Sync + 'static>,
     exit: Option<Exit>,
     hints: Vec<String>,
+    source: Option<SourceFile>,
+}
+
+/// The file that a command was about, which an error in it may quote.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceFile {
+    /// Its name, for a person.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) text: Vec<u8>,
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for CommandError {
     fn from(error: E) -> Self {
-        CommandError { error: Box::new(error), exit: None, hints: Vec::new() }
+        CommandError { error: Box::new(error), exit: None, hints: Vec::new(), source: None }
     }
 }
 
@@ -59,6 +69,13 @@ impl CommandError {
         self
     }
 
+    /// The same error with the file that its places are in.
+    #[must_use]
+    pub(crate) fn in_file(mut self, name: String, text: &[u8]) -> Self {
+        self.source = Some(SourceFile { name, text: text.to_vec() });
+        self
+    }
+
     /// What the process ends with.
     pub(crate) fn exit(&self) -> Exit {
         self.exit.unwrap_or(Exit::Failed)
@@ -70,16 +87,30 @@ impl CommandError {
         error.downcast_ref::<OutputError>().is_some_and(|error| error.0.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// The error, its causes, where it stands in a file, and what can be done: styled lines, each with its end.
-    pub(crate) fn render(&self) -> String {
-        let mut text = format!("{ERROR}error{ERROR:#}: {}\n", indented(&self.error.to_string()));
-        for cause in self.chain().skip(1) {
+    /// The error, its causes, what a failed step wrote, where it stands in a file, and what can be done: styled lines, each with its
+    /// end. The step's output is left out where a person saw it already.
+    pub(crate) fn render(&self, output_was_shown: bool) -> String {
+        let source = self.source.as_ref();
+        let message = |error| indented(&known::message(error, source));
+        let mut text = String::new();
+        for (depth, error) in self.chain().enumerate() {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {CAUSE}caused by{CAUSE:#}: {}", indented(&cause.to_string()));
+            let _ = match depth {
+                0 => writeln!(text, "{ERROR}error{ERROR:#}: {}", message(error)),
+                _ => writeln!(text, "  {CAUSE}caused by{CAUSE:#}: {}", message(error)),
+            };
         }
-        if let Some(excerpt) = self.chain().find_map(known::excerpt) {
-            text.push_str(&excerpt::render(&excerpt));
+        if !output_was_shown {
+            let lines: Vec<_> =
+                self.chain().flat_map(known::output).map(|line| lines::output(line)).collect();
+            if !lines.is_empty() {
+                let _ = writeln!(text, "{CAUSE}last output{CAUSE:#}:\n{}", lines.join("\n"));
+            }
         }
+        let mut excerpts = self.chain().map(|error| known::excerpts(error, source));
+        let excerpts = excerpts.find(|found| !found.is_empty()).unwrap_or_default();
+        let excerpts: Vec<_> = excerpts.iter().map(excerpt::render).collect();
+        text.push_str(&excerpts.join("\n"));
         let mut hints = self.hints.clone();
         for hint in self.chain().filter_map(known::hint) {
             if !hints.contains(&hint) {
@@ -113,7 +144,7 @@ mod tests {
     struct Layer(&'static str, #[source] Box<dyn Error + Send + Sync>);
 
     fn plain(error: &CommandError) -> String {
-        anstream::adapter::strip_str(&error.render()).to_string()
+        anstream::adapter::strip_str(&error.render(false)).to_string()
     }
 
     #[test]

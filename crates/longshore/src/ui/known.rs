@@ -6,7 +6,11 @@
 use std::error::Error;
 use std::path::Path;
 
-use super::excerpt::Excerpt;
+use longshore_builder::{BuildError, InstructionErrorKind};
+use longshore_sandbox::Status;
+
+use super::error::SourceFile;
+use super::excerpt::{Excerpt, Mark};
 
 /// The advice of one error of a chain.
 pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
@@ -50,28 +54,101 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     ]
 }
 
-/// Where in a file one error of a chain points.
-pub(super) fn excerpt(error: &(dyn Error + 'static)) -> Option<Excerpt> {
+/// Where in files one error of a chain points, in the files' order. `source` is the file that a command was about, where it read one.
+pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile>) -> Vec<Excerpt> {
     if let Some(config) = error.downcast_ref::<longshore_config::ConfigError>() {
-        let position = config.position?;
-        let (line, column) = (position.line, Some(position.column));
-        return Some(Excerpt { path: config.file.clone(), line, column, label: config.kind.to_string() });
+        let excerpt = config.position.map(|position| Excerpt {
+            path: config.file.clone(),
+            text: None,
+            mark: Mark::Word { line: position.line, column: position.column },
+            label: config.kind.to_string(),
+            hint: None,
+        });
+        return excerpt.into_iter().collect();
     }
     if let Some(longshore_gobuild::BuildError::Module { file, source }) = error.downcast_ref() {
-        return Some(syntax(file, &source.first));
+        return vec![syntax(file, &source.first)];
     }
-    match error.downcast_ref::<longshore_project::ProjectError>()? {
-        longshore_project::ProjectError::Malformed { path, source } => Some(syntax(path, &source.first)),
+    if let Some(error) = error.downcast_ref::<longshore_builder::BuildError>() {
+        return dockerfile(error, source);
+    }
+    match error.downcast_ref::<longshore_project::ProjectError>() {
+        Some(longshore_project::ProjectError::Malformed { path, source }) => {
+            vec![syntax(path, &source.first)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What an error says beside its excerpt. A Dockerfile's instruction stands in the excerpt, so it is not repeated.
+pub(super) fn message(error: &(dyn Error + 'static), source: Option<&SourceFile>) -> String {
+    let instruction = match error.downcast_ref() {
+        Some(BuildError::Instruction(instruction)) if source.is_some() => Some(&**instruction),
         _ => None,
+    };
+    if let Some(instruction) = instruction {
+        let keyword = instruction.place.text.split_whitespace().next().unwrap_or_default();
+        return format!("{} failed in stage {}", keyword.to_ascii_uppercase(), instruction.stage);
     }
+    match error.downcast_ref() {
+        Some(InstructionErrorKind::Exit { status, .. }) if source.is_some() => match status {
+            Status::Exited(code) => format!("its command ended with exit code {code}"),
+            Status::Signalled(signal) => format!("its command was ended by signal {signal}"),
+        },
+        _ => error.to_string(),
+    }
+}
+
+/// The last lines that a failed step wrote.
+pub(super) fn output<'e>(error: &'e (dyn Error + 'static)) -> &'e [String] {
+    match error.downcast_ref() {
+        Some(InstructionErrorKind::Exit { output, .. }) => output,
+        _ => &[],
+    }
+}
+
+fn dockerfile(error: &BuildError, source: Option<&SourceFile>) -> Vec<Excerpt> {
+    let place = match error {
+        BuildError::Dockerfile { file, source_text, diagnostics } => {
+            let excerpt = |diagnostic: &longshore_dockerfile::Diagnostic| Excerpt {
+                path: file.into(),
+                text: Some(source_text.clone()),
+                mark: Mark::Bytes(diagnostic.span.clone()),
+                label: diagnostic.message.clone(),
+                hint: diagnostic.hint.clone(),
+            };
+            let mut excerpts: Vec<_> = diagnostics.iter().map(|one| (one.span.start, excerpt(one))).collect();
+            excerpts.sort_by_key(|(start, _)| *start);
+            return excerpts.into_iter().map(|(_, excerpt)| excerpt).collect();
+        }
+        BuildError::Instruction(instruction) => Some(&instruction.place),
+        BuildError::Image { place, .. } => place.as_ref(),
+        _ => None,
+    };
+    let excerpt = place.zip(source).map(|(place, source)| Excerpt {
+        path: source.name.clone().into(),
+        text: Some(source.text.clone()),
+        mark: Mark::Lines(place.line, last_line(&source.text, place.line)),
+        label: String::new(),
+        hint: None,
+    });
+    excerpt.into_iter().collect()
+}
+
+/// The last line of the instruction that begins on a line.
+fn last_line(text: &[u8], line: usize) -> usize {
+    let file = longshore_dockerfile::parse(text).file;
+    let found = file.instructions.iter().find(|instruction| instruction.line == line);
+    found.map_or(line, |instruction| instruction.last_line)
 }
 
 fn syntax(path: &Path, mistake: &longshore_golang::SyntaxError) -> Excerpt {
     let position = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Excerpt {
         path: path.to_owned(),
-        line: position(mistake.line),
-        column: Some(position(mistake.column)),
+        text: None,
+        mark: Mark::Word { line: position(mistake.line), column: position(mistake.column) },
         label: mistake.problem.to_string(),
+        hint: None,
     }
 }

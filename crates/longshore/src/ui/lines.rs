@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstream::ColorChoice;
@@ -10,21 +10,23 @@ use anstyle::{AnsiColor, Style};
 use longshore_events::{Event, Level, Listener, Outcome, TaskId};
 use serde::Serialize;
 
+use super::steps::Numbered;
 use super::text::{duration, size, visible};
 use super::{JSON_VERSION, Screen, say};
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const DIM: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const DIM: Style = Style::new().dimmed();
 
 /// A transfer that takes longer says how far it is, so that a log does not look as if it hung.
-const REMINDER: Duration = Duration::from_secs(10);
+pub(super) const REMINDER: Duration = Duration::from_secs(10);
 
 /// One plain line for each event.
 pub(super) struct Plain {
     color: ColorChoice,
     tasks: Mutex<BTreeMap<TaskId, PlainTask>>,
+    steps: OnceLock<Mutex<Numbered>>,
 }
 
 struct PlainTask {
@@ -36,10 +38,13 @@ struct PlainTask {
 
 impl Plain {
     pub(super) fn new(color: ColorChoice) -> Self {
-        Plain { color, tasks: Mutex::default() }
+        Plain { color, tasks: Mutex::default(), steps: OnceLock::new() }
     }
 
     fn line(&self, event: Event) -> Option<String> {
+        if let Some(steps) = self.steps.get() {
+            return steps.lock().unwrap_or_else(PoisonError::into_inner).line(event, Instant::now());
+        }
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match event {
@@ -78,15 +83,17 @@ impl Listener for Plain {
 }
 
 impl Screen for Plain {
-    fn aside(&self, write: &mut dyn FnMut()) {
-        write();
+    fn show_steps(&self) {
+        self.steps.get_or_init(Mutex::default);
     }
 
-    fn close(&self) {}
+    fn shows_output(&self) -> bool {
+        self.steps.get().is_some()
+    }
 }
 
 /// How far a task is. Whatever counts, counts bytes: copies and archives as well as transfers.
-fn amount(done: u64, total: Option<u64>) -> String {
+pub(super) fn amount(done: u64, total: Option<u64>) -> String {
     match total {
         Some(total) => format!("{} of {}", size(done), size(total)),
         None => size(done),
@@ -141,8 +148,13 @@ impl Held {
 
 /// A line of a child process. What it meant for a terminal is not for this one.
 pub(super) fn output(line: &str) -> String {
+    format!("  {}", bare(line))
+}
+
+/// A line of a child process without what it meant for a terminal.
+pub(super) fn bare(line: &str) -> String {
     let stripped = anstream::adapter::strip_str(line).to_string();
-    format!("  {}", visible(stripped.trim_end()))
+    visible(stripped.trim_end()).into_owned()
 }
 
 /// A note, as one line without its end.
@@ -186,11 +198,9 @@ impl Listener for Json {
 }
 
 impl Screen for Json {
-    fn aside(&self, write: &mut dyn FnMut()) {
-        write();
+    fn shows_output(&self) -> bool {
+        true
     }
-
-    fn close(&self) {}
 }
 
 /// Warnings alone.
@@ -212,13 +222,7 @@ impl Listener for Quiet {
     }
 }
 
-impl Screen for Quiet {
-    fn aside(&self, write: &mut dyn FnMut()) {
-        write();
-    }
-
-    fn close(&self) {}
-}
+impl Screen for Quiet {}
 
 #[cfg(test)]
 mod tests {

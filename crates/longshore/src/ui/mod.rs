@@ -10,6 +10,7 @@ mod excerpt;
 mod known;
 mod lines;
 mod panic;
+mod steps;
 mod table;
 mod text;
 
@@ -34,10 +35,18 @@ const JSON_VERSION: u32 = 1;
 
 /// What shows progress, and can make room for other output.
 trait Screen: Listener {
+    /// From here on a Dockerfile is built: its steps are what is shown, and local work is of little interest.
+    fn show_steps(&self) {}
+    /// Whether a person saw what the processes of failed tasks wrote.
+    fn shows_output(&self) -> bool {
+        false
+    }
     /// Runs `write` while nothing is drawn.
-    fn aside(&self, write: &mut dyn FnMut());
+    fn aside(&self, write: &mut dyn FnMut()) {
+        write();
+    }
     /// Removes what is drawn.
-    fn close(&self);
+    fn close(&self) {}
 }
 
 /// Prints results, progress and errors.
@@ -97,6 +106,11 @@ impl Ui {
     /// Where libraries report what they do.
     pub(crate) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Says that a Dockerfile's steps are what is shown from here on.
+    pub(crate) fn show_steps(&self) {
+        self.screen.show_steps();
     }
 
     /// Prints a report in the format that was asked for.
@@ -164,7 +178,7 @@ impl Ui {
             self.to_stderr("interrupted\n");
             return Exit::Interrupted;
         }
-        self.to_stderr(&error.render());
+        self.to_stderr(&error.render(self.screen.shows_output()));
         error.exit()
     }
 

@@ -167,6 +167,9 @@ pub(crate) enum DockerfileError {
         #[source]
         source: std::io::Error,
     },
+    /// The build argument SOURCE_DATE_EPOCH is malformed.
+    #[error("the build argument SOURCE_DATE_EPOCH is `{0}`, and must be a number of seconds since 1970")]
+    Epoch(String),
     /// No agent is known.
     #[error("cannot find the ssh agent `{0}`: SSH_AUTH_SOCK is not set")]
     Agent(String),
@@ -217,6 +220,7 @@ pub(super) fn build(
 ) -> Result<Ending, CommandError> {
     let store = context.store()?;
     let dockerfile = read(file)?;
+    ui.show_steps();
     check_frontend(&dockerfile.bytes, ui)?;
     let request = request(arguments, dockerfile, asked, context, ui)?;
     let found = StageImages::new(context)?;
@@ -238,7 +242,11 @@ pub(super) fn build(
             let code = longshore_sandbox::continue_inside(isolation, &arguments)?;
             Ok(Ending::Inside(Exit::Of(u8::try_from(code).unwrap_or(1))))
         }
-        outcome => Ok(Ending::Built(Box::new(outcome?))),
+        Ok(outcome) => Ok(Ending::Built(Box::new(outcome))),
+        Err(error) => {
+            let file = &request.dockerfile;
+            Err(CommandError::from(error).in_file(file.name(), &file.bytes))
+        }
     }
 }
 
@@ -354,7 +362,11 @@ fn request(
         ssh.insert(agent.id.clone(), socket.ok_or_else(|| DockerfileError::Agent(agent.id.clone()))?);
     }
     let given = build_args.iter().rev().find(|(name, _)| name == "SOURCE_DATE_EPOCH");
-    let epoch = given.and_then(|(_, value)| value.parse().ok()).or(asked.source_date_epoch);
+    let epoch = match given {
+        Some((_, value)) if value.is_empty() => None,
+        Some((_, value)) => Some(value.parse().map_err(|_| DockerfileError::Epoch(value.clone()))?),
+        None => asked.source_date_epoch,
+    };
     Ok(BuildRequest {
         dockerfile,
         context: BuildContext::Folder(asked.context.to_owned()),
