@@ -48,14 +48,14 @@ fn apply_kind(state: &mut StageState, kind: &InstructionKind, scope: &Scope<'_>)
         InstructionKind::Cmd(command) => {
             let command = command_words(state, command);
             state.note(format!("CMD {}", quoted_list(&command)));
-            state.config.config.cmd = Some(command);
+            state.config.config.cmd = (!command.is_empty()).then_some(command);
             state.config.config.args_escaped = Some(true);
             state.cmd_is_set = true;
         }
         InstructionKind::Entrypoint(command) => {
             let command = command_words(state, command);
             state.note(format!("ENTRYPOINT {}", quoted_list(&command)));
-            state.config.config.entrypoint = Some(command);
+            state.config.config.entrypoint = (!command.is_empty()).then_some(command);
             if !state.cmd_is_set {
                 state.config.config.cmd = None;
             }
@@ -159,6 +159,9 @@ fn label(state: &mut StageState, pairs: &[Pair], scope: &Scope<'_>) -> Outcome<(
 
 fn expose(state: &mut StageState, words: &[Word], scope: &Scope<'_>) -> Outcome<()> {
     let mut opened = Vec::new();
+    // Sorted as they are written, before variables are replaced.
+    let mut words: Vec<&Word> = words.iter().collect();
+    words.sort_by(|a, b| a.text.cmp(&b.text));
     for word in words {
         let lookup = |name: &str| state.variable(name).map(str::to_owned);
         for text in expand_words(&word.text, scope.escape, &lookup)? {

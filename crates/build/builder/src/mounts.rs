@@ -67,11 +67,21 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// A script that stands in the Dockerfile.
-    pub(crate) fn script(&mut self, folder: &Path, name: &str, text: &str) {
-        let bytes = SecretBytes::new(text.as_bytes().to_vec());
-        let kind = MountKind::Content { bytes, mode: 0o755, uid: 0, gid: 0 };
-        self.mounts.push(Mount { target: folder.join(name), kind });
+    /// A script that stands in the Dockerfile, in a folder of its own.
+    pub(crate) fn script(
+        &mut self,
+        solve: &Solve<'_>,
+        target: &Path,
+        (name, text): (&str, &str),
+    ) -> Result<(), BuildError> {
+        let folder = self.folder(solve)?;
+        let file = folder.join(name);
+        longshore_files::write_atomic(&file, text.as_bytes())?;
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&file, mode).map_err(FileError::of("set the mode of", &file))?;
+        let kind = MountKind::Bind { source: folder, read_only: true };
+        self.mounts.push(Mount { target: target.to_owned(), kind });
+        Ok(())
     }
 
     /// The host's certificate authorities, where programs are told to look by variables and nothing of it lands in a layer.
@@ -178,8 +188,8 @@ impl<'a> Solve<'a> {
                 let selected = selected.map_err(|error| failed(at, error))?;
                 let file = selected.first().filter(|selected| !selected.node.is_folder());
                 vec![match file {
-                    Some(file) => snapshot.folder().join(&file.name),
-                    None => snapshot.folder().to_owned(),
+                    Some(file) => snapshot.tree().join(&file.name),
+                    None => snapshot.tree(),
                 }]
             }
         };

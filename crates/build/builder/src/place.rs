@@ -25,7 +25,7 @@ pub(crate) struct Destination {
     pub(crate) owner: Option<(u32, u32)>,
     /// `--chmod`
     pub(crate) mode: Option<ModeChange>,
-    /// SOURCE_DATE_EPOCH: the time of everything that is written.
+    /// SOURCE_DATE_EPOCH: the time of folders that are made.
     pub(crate) time: Option<i64>,
     /// Time of folders that are made, in seconds since 1970.
     pub(crate) now: i64,
@@ -92,7 +92,8 @@ impl<'a, 'w> Placer<'a, 'w> {
         }
         let (uid, gid) = self.to.owner.unwrap_or((0, 0));
         let time = self.to.time.unwrap_or(self.to.now);
-        self.writer.create_folders(folder, 0o755, uid, gid, (time, 0))?;
+        let mode = self.to.mode.as_ref().map_or(0o755, |change| change.apply(0o755, true));
+        self.writer.create_folders(folder, mode, uid, gid, (time, 0))?;
         Ok(())
     }
 
@@ -158,7 +159,6 @@ impl<'a, 'w> Placer<'a, 'w> {
             Some(change) if !node.is_link() => change.apply(node.mode, node.is_folder()),
             _ => node.mode,
         };
-        let mtime = self.to.time.map_or(node.mtime, |time| (time, 0));
-        Metadata { mode, uid, gid, mtime, xattrs: node.xattrs.clone() }
+        Metadata { mode, uid, gid, mtime: node.mtime, xattrs: node.xattrs.clone() }
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Solve<'a> {
                     Some((name, text)) => {
                         let path = format!("{SCRIPTS}/{name}");
                         script = Some((name, text));
-                        vec![path]
+                        [state.shell(), vec![path]].concat()
                     }
                     None => [state.shell(), vec![line]].concat(),
                 }
@@ -149,7 +149,7 @@ impl<'a> Solve<'a> {
         }
         let mut mounted = self.mount(at, mounts)?;
         if let Some((name, text)) = &command.script {
-            mounted.script(Path::new(SCRIPTS), name, text);
+            mounted.script(self, Path::new(SCRIPTS), (name, text))?;
         }
         if let Some(bundle) = &self.request.host_ca {
             mounted.host_authorities(bundle);
@@ -205,9 +205,12 @@ impl<'a> Solve<'a> {
             variables.retain(|(known, _)| known != name);
             variables.push((name.to_owned(), value));
         };
-        for (name, value) in &self.request.build_args {
-            if is_proxy(name) && state.variable(name).is_none() {
-                add(name, OsString::from(value));
+        for (name, value) in self.request.build_args.iter().filter(|(name, _)| is_proxy(name)) {
+            // Programs differ in which of the two they read.
+            for name in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                if state.variable(&name).is_none() {
+                    add(&name, OsString::from(value));
+                }
             }
         }
         for (name, value) in &mounted.environment {

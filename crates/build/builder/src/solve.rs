@@ -338,7 +338,9 @@ impl<'a> Solve<'a> {
     pub(crate) fn scratch(&self, platform: &Platform) -> StageState {
         let key = KeyWriter::new("scratch").finish();
         let chain = self.snapshots().scratch();
-        StageState::new(key, chain, ImageConfig::new(platform), platform.clone())
+        let mut config = ImageConfig::new(platform);
+        "/".clone_into(&mut config.config.working_dir);
+        StageState::new(key, chain, config, platform.clone())
     }
 
     /// A stage that begins with an image from a registry or the store.

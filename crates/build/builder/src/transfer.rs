@@ -380,7 +380,8 @@ impl<'a> Solve<'a> {
         let folder = state.absolute(&typed);
         let folder = if folder == "/" { folder } else { folder.trim_end_matches('/').to_owned() };
         state.config.config.working_dir.clone_from(&folder);
-        let created_by = format!("WORKDIR {folder}");
+        let slash = if typed.ends_with('/') && folder != "/" { "/" } else { "" };
+        let created_by = format!("WORKDIR {folder}{slash}");
         if folder == "/" {
             state.note(created_by);
             return Ok(());

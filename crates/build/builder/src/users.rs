@@ -9,7 +9,7 @@
 pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Supplementary groups.
+    /// All groups, the first one included.
     pub(crate) groups: Vec<u32>,
     /// Home folder, where the user has an entry.
     pub(crate) home: Option<String>,
@@ -64,15 +64,19 @@ pub(crate) fn process_identity(user: &str, passwd: &[u8], group: &[u8]) -> Resul
     };
     let home = entry.and_then(|entry| entry.fields.get(5)).map(|home| (*home).to_owned());
     if let Some(name) = wanted_group.filter(|name| !name.is_empty()) {
-        return Ok(Identity { uid, gid: group_id(name, &groups)?, groups: Vec::new(), home });
+        let gid = group_id(name, &groups)?;
+        return Ok(Identity { uid, gid, groups: vec![gid], home });
     }
     let member = |entry: &&Entry<'_>| {
         let names = entry.fields.get(3).copied().unwrap_or_default();
         let own = users.iter().find(|user| number(&user.fields, 2) == Some(uid)).map(|user| user.name);
         own.is_some_and(|own| names.split(',').any(|name| name.trim() == own))
     };
-    let extra = groups.iter().filter(member).filter_map(|entry| number(&entry.fields, 2)).collect();
-    Ok(Identity { uid, gid, groups: extra, home })
+    let mut all = vec![gid];
+    all.extend(
+        groups.iter().filter(member).filter_map(|entry| number(&entry.fields, 2)).filter(|id| *id != gid),
+    );
+    Ok(Identity { uid, gid, groups: all, home })
 }
 
 fn group_id(name: &str, groups: &[Entry<'_>]) -> Result<u32, UnknownUser> {
@@ -123,12 +127,12 @@ mod tests {
         for (user, uid, gid, groups, home) in [
             ("", 0, 0, vec![0], Some("/root")),
             ("root", 0, 0, vec![0], Some("/root")),
-            ("app", 1000, 1001, vec![50, 10], Some("/home/app")),
-            ("1000", 1000, 1001, vec![50, 10], Some("/home/app")),
-            ("app:wheel", 1000, 10, vec![], Some("/home/app")),
-            ("4242", 4242, 0, vec![], None),
-            ("4242:77", 4242, 77, vec![], None),
-            ("4294967294:4294967294", 4_294_967_294, 4_294_967_294, vec![], None),
+            ("app", 1000, 1001, vec![1001, 50, 10], Some("/home/app")),
+            ("1000", 1000, 1001, vec![1001, 50, 10], Some("/home/app")),
+            ("app:wheel", 1000, 10, vec![10], Some("/home/app")),
+            ("4242", 4242, 0, vec![0], None),
+            ("4242:77", 4242, 77, vec![77], None),
+            ("4294967294:4294967294", 4_294_967_294, 4_294_967_294, vec![4_294_967_294], None),
         ] {
             let expected = Identity { uid, gid, groups, home: home.map(str::to_owned) };
             assert_eq!(process_identity(user, PASSWD, GROUP), Ok(expected), "{user}");
