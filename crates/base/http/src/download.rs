@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use longshore_events::Events;
 use reqwest::StatusCode;
-use reqwest::header::{ETAG, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 
 use crate::client::{Client, host_of};
 use crate::error::{HttpError, HttpErrorKind};
@@ -32,18 +32,24 @@ pub struct Transfer {
     limit: u64,
     received: u64,
     etag: Option<HeaderValue>,
+    headers: HeaderMap,
     failures: u32,
 }
 
 impl Transfer {
     /// A download of at most `limit` bytes of which none has come.
     pub fn new(limit: u64) -> Self {
-        Transfer { limit, received: 0, etag: None, failures: 0 }
+        Transfer { limit, received: 0, etag: None, headers: HeaderMap::new(), failures: 0 }
     }
 
     /// Bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Headers of the answer that brought the first bytes: what tells when the body was changed, and by which tag to ask for it again.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 }
 
@@ -115,6 +121,9 @@ impl Transfer {
         receive: &mut Receive<'_>,
     ) -> Result<(), HttpError> {
         // Only a strong validator says that the bytes are the same.
+        if self.received == 0 {
+            self.headers.clone_from(response.headers());
+        }
         let etag = response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
         self.etag = etag.cloned().or(self.etag.take());
         let (method, url) = (response.method.clone(), response.url().clone());
