@@ -89,6 +89,17 @@ impl Differences {
         meant.map(|meant| meant.reason.as_str())
     }
 
+    /// The entries, as case and field, that are no reason for any of `found`: differences by the names of their cases.
+    #[must_use]
+    pub fn unused(&self, found: &[(String, Difference)]) -> Vec<String> {
+        let unused = |meant: &&Meant| {
+            !found
+                .iter()
+                .any(|(case, found)| matches(&meant.case, case) && matches(&meant.field, &found.field))
+        };
+        self.meant.iter().filter(unused).map(|meant| format!("{} {}", meant.case, meant.field)).collect()
+    }
+
     /// The cases of the list that fit none of `names`.
     #[must_use]
     pub fn of_no_case(&self, names: &[String]) -> Vec<&str> {
@@ -127,6 +138,9 @@ mod tests {
         assert_eq!(all.reason("copy-a", &difference("history.12.comment", "\"ours\"")), Some("why"));
         assert_eq!(all.reason("copy-a", &difference("history.12.comment", "\"theirs\"")), None);
         assert_eq!(all.reason("copy-a", &difference("history.12.created_by", "\"ours\"")), None);
+        let found = |case: &str| vec![(case.to_owned(), difference("history.12.comment", "\"ours\""))];
+        assert_eq!(all.unused(&found("copy-a")), Vec::<String>::new());
+        assert_eq!(all.unused(&found("add-a")), ["copy-* history.*.comment"]);
         assert_eq!(all.reason("add-a", &difference("history.12.comment", "\"ours\"")), None);
     }
 

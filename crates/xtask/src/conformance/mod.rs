@@ -7,6 +7,8 @@ pub(crate) mod buildkit;
 pub(crate) mod daemon;
 mod solve;
 
+use std::path::{Path, PathBuf};
+
 use longshore_testkit::bases::Bases;
 use longshore_testkit::conformance::{
     Case, Differences, Outcome, build_with_longshore, builds_dockerfiles, cases, compare,
@@ -76,32 +78,23 @@ fn summary(outcome: &Outcome) -> String {
 }
 
 fn check(cases: &[Case], bases: &Bases, expected: impl Fn(&Case) -> Result<Outcome>) -> Result<bool> {
-    let binary = match std::env::var_os("LONGSHORE_BINARY") {
-        Some(path) => path.into(),
-        None => {
-            if !run(cargo().args(["build", "--locked", "--package", "longshore"]))? {
-                return Err("longshore does not compile".into());
-            }
-            newest_binary("debug")?
-        }
-    };
-    let user = || Longshore::at(&binary).map_err(context("cannot make a home"));
-    builds_dockerfiles(&user()?).map_err(|skip| skip.0)?;
+    let binary = binary()?;
+    builds_dockerfiles(&user(&binary)?).map_err(|skip| skip.0)?;
     let differences = Differences::read().map_err(|error| chain(&error))?;
-    let (mut same, mut meant) = (0, 0);
+    let mut same = 0;
+    let mut all = Vec::new();
     for case in cases {
         let expected = expected(case)?;
         let prepared = case.prepare().map_err(|error| chain(&error))?;
-        let found = match build_with_longshore(&user()?, &prepared, bases) {
+        let found = match build_with_longshore(&user(&binary)?, &prepared, bases) {
             Ok(outcome) => compare(&expected, &outcome),
             Err(error) => {
                 println!("{}: {}", case.name, chain(&error));
                 continue;
             }
         };
-        let all = found.len();
+        all.extend(found.iter().map(|difference| (case.name.clone(), difference.clone())));
         let unmeant = differences.without_meant(&case.name, found);
-        meant += all - unmeant.len();
         if unmeant.is_empty() {
             same += 1;
             continue;
@@ -111,8 +104,35 @@ fn check(cases: &[Case], bases: &Bases, expected: impl Fn(&Case) -> Result<Outco
             println!("  {difference}");
         }
     }
+    let meant =
+        all.iter().filter(|(case, difference)| differences.reason(case, difference).is_some()).count();
     println!("{same} of {} cases are as recorded; {meant} differences are meant.", cases.len());
-    Ok(same == cases.len())
+    // A part of the cases cannot tell what is no longer a difference.
+    let stale = if cases.len() == number_of_cases()? { differences.unused(&all) } else { Vec::new() };
+    for entry in &stale {
+        println!("differences.toml: {entry} is no longer a difference");
+    }
+    Ok(same == cases.len() && stale.is_empty())
+}
+
+fn number_of_cases() -> Result<usize> {
+    Ok(cases().map_err(|error| chain(&error))?.len())
+}
+
+/// LONGSHORE_BINARY, or what cargo builds.
+fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("LONGSHORE_BINARY") {
+        return Ok(path.into());
+    }
+    if !run(cargo().args(["build", "--locked", "--package", "longshore"]))? {
+        return Err("longshore does not compile".into());
+    }
+    newest_binary("debug")
+}
+
+/// Each case has a home and a store of its own, so that none finds what another left.
+fn user(binary: &Path) -> Result<Longshore> {
+    Longshore::at(binary).map_err(context("cannot make a home"))
 }
 
 /// An error with its causes, in one line.
