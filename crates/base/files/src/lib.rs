@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output};
 pub use lock::Lock;
 pub use root::Root;
-pub use tree::{remove_tree, tree_size};
+pub use tree::{foreign_file, remove_tree, tree_size};
 
 /// A file-system operation that failed, with what was being done and to what.
 #[derive(Debug, thiserror::Error)]

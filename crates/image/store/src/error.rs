@@ -1,5 +1,7 @@
 //! What can go wrong with the store.
 
+use std::path::PathBuf;
+
 use longshore_files::FileError;
 use longshore_image::{ContentError, LayoutError};
 
@@ -13,6 +15,14 @@ pub enum StoreError {
     /// The image layout in the store.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// An item of the cache holds files of another user, as steps in a user namespace with several ids make them.
+    #[error("cannot remove {}: another user owns {}", item.display(), file.display())]
+    Foreign {
+        /// The item's folder.
+        item: PathBuf,
+        /// The first file that somebody else owns.
+        file: PathBuf,
+    },
     /// A manifest or index in the store.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -25,6 +35,10 @@ impl StoreError {
             StoreError::File(error) => error.hint(),
             StoreError::Layout(error) => error.hint(),
             StoreError::Content(error) => error.hint(),
+            StoreError::Foreign { .. } => Some(
+                "builds in a user namespace made it: only root, or a process in that namespace, can remove it"
+                    .to_owned(),
+            ),
         }
     }
 }

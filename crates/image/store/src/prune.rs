@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use longshore_files::{FileError, Lock, remove_tree, tree_size};
+use longshore_files::{FileError, Lock, foreign_file, remove_tree, tree_size};
 use longshore_oci::Digest;
 
 use crate::error::StoreError;
@@ -152,10 +152,18 @@ impl Store {
         if options.dry_run {
             return Ok(PruneReport { removed: chosen, freed: planned, remaining: total - planned });
         }
+        let mut foreign = None;
         for item in &chosen {
-            self.prune_item(item)?;
+            match self.prune_item(item) {
+                // The others can go all the same.
+                Err(error @ StoreError::Foreign { .. }) => foreign = foreign.or(Some(error)),
+                other => other?,
+            }
         }
         self.collect_garbage()?;
+        if let Some(error) = foreign {
+            return Err(error);
+        }
         let remaining = self.cache()?.iter().map(|item| item.size).sum();
         Ok(PruneReport { removed: chosen, freed: total.saturating_sub(remaining), remaining })
     }
@@ -172,9 +180,12 @@ impl Store {
                 if Held::read(&self.root().join("leases"))?.is_anyone_at_work() {
                     return Ok(());
                 }
-                // A rename first: a kill in mid-removal must not leave half an item under its name.
                 let (path, away) =
                     (self.cache_folder(kind).join(&item.name), self.temporary_folder().join(&item.name));
+                if let Some(file) = foreign_file(&path)? {
+                    return Err(StoreError::Foreign { item: path, file });
+                }
+                // A rename first: a kill in mid-removal must not leave half an item under its name.
                 remove_tree(&away)?;
                 fs::rename(&path, &away).map_err(FileError::of("remove", &path))?;
                 Ok(remove_tree(&away)?)
