@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, Stat};
 
 use crate::beneath::{self, Beneath, below_root, split};
 use crate::beside::Occupant;
@@ -93,9 +93,13 @@ impl<'d> Writer<'d> {
         &self.below
     }
 
+    fn stat(&self, path: &Path) -> Result<Option<Stat>, SnapshotError> {
+        self.tree.stat(path).map_err(SnapshotError::of("look at", path))
+    }
+
     /// What was written at a path: nothing where it was not touched, `Some(None)` where what stood there is gone.
     pub(crate) fn written_at(&self, path: &Path) -> Result<Option<Option<Occupant>>, SnapshotError> {
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
+        let stat = self.stat(path)?;
         Ok(stat.map(|stat| match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Some(Occupant::Folder),
             _ if self.marks.is_whiteout(&stat) => None,
@@ -221,14 +225,13 @@ impl<'d> Writer<'d> {
         Ok(())
     }
 
-    /// Gives a file, link, pipe or device other metadata. Every name that it has shows them, but owners that are recorded rather than
-    /// stand on disk are this name's alone.
+    /// Gives a file, link, pipe or device other metadata. Owners that are recorded, rather than on disk, are this name's alone.
     pub fn set_metadata(&mut self, path: &Path, metadata: &Metadata) -> Result<(), SnapshotError> {
         let path = below_root(path);
         self.copy_up(&path)?;
-        let stat = self.tree.stat(&path).map_err(SnapshotError::of("look at", &path))?;
-        let is_link = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-        self.set_named(&path, metadata, stat.is_some_and(is_link))
+        let is_link = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        let is_link = self.stat(&path)?.is_some_and(is_link);
+        self.set_named(&path, metadata, is_link)
     }
 
     /// Removes what stands at a path, with all below it. Returns whether anything did.
@@ -254,8 +257,7 @@ impl<'d> Writer<'d> {
     /// Takes what stands at a path out of the difference, marks too. Returns whether it was more than a mark.
     fn remove_written(&mut self, path: &Path) -> Result<bool, SnapshotError> {
         self.last = None;
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
-        let Some(stat) = stat else { return Ok(false) };
+        let Some(stat) = self.stat(path)? else { return Ok(false) };
         if self.marks.is_whiteout(&stat) {
             return Ok(false);
         }
@@ -283,7 +285,7 @@ impl<'d> Writer<'d> {
             }
         };
         while let Some(path) = unknown.pop() {
-            let written = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
+            let written = self.stat(path)?;
             match written.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
                 Some(FileType::Directory) | None => {}
                 Some(_) => return Ok(None),
@@ -322,8 +324,7 @@ impl<'d> Writer<'d> {
         let (above, name) = split(path);
         let parts = self.written.folders.get(above).cloned().unwrap_or_default();
         let place = if parts.is_empty() { Place::Missing } else { self.below.step(&parts, path)? };
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
-        if let Some(stat) = stat {
+        if let Some(stat) = self.stat(path)? {
             return match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => self.take_folder(path, &place),
                 _ if self.marks.is_whiteout(&stat) => Err(SnapshotError::Missing(path.to_owned())),
@@ -360,8 +361,7 @@ impl<'d> Writer<'d> {
 
     /// A folder that is there gets the time it has now again at the end.
     fn keep_time(&mut self, path: &Path) -> Result<(), SnapshotError> {
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
-        if let Some(stat) = stat {
+        if let Some(stat) = self.stat(path)? {
             self.written.times.entry(path.to_owned()).or_insert(crate::source::mtime(&stat));
         }
         Ok(())
@@ -376,7 +376,7 @@ impl<'d> Writer<'d> {
         self.ensure(above)?;
         let parts = self.written.folders.get(above).cloned().unwrap_or_default();
         let place = if parts.is_empty() { Place::Missing } else { self.below.step(&parts, path)? };
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
+        let stat = self.stat(path)?;
         if stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
             return self.take_folder(path, &place);
         }
@@ -480,8 +480,7 @@ impl<'d> Writer<'d> {
 
     /// Sees to it that a file of the tree is in the difference.
     fn copy_up(&mut self, path: &Path) -> Result<(), SnapshotError> {
-        let stat = self.tree.stat(path).map_err(SnapshotError::of("look at", path))?;
-        if let Some(stat) = stat {
+        if let Some(stat) = self.stat(path)? {
             return match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => Err(SnapshotError::NotAFile(path.to_owned())),
                 _ if self.marks.is_whiteout(&stat) => Err(SnapshotError::Missing(path.to_owned())),
