@@ -50,6 +50,11 @@ impl Isolation {
         matches!(self, Isolation::UserNamespace | Isolation::SingleUser)
     }
 
+    /// Whether steps see a /proc. Without one, Go finds its GOROOT only if the environment names it.
+    pub fn has_proc(self) -> bool {
+        self != Isolation::Chroot
+    }
+
     /// Whether steps get namespaces of their own: mounts, a private /proc, an end of all processes that the kernel vouches for.
     pub fn has_namespaces(self) -> bool {
         !matches!(self, Isolation::Chroot | Isolation::InPlace)

@@ -21,6 +21,7 @@ mod inside;
 mod isolation;
 mod mounts;
 mod owners;
+mod plain;
 mod root;
 mod run;
 mod seccomp;

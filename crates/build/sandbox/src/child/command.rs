@@ -8,20 +8,23 @@ use std::path::Path;
 
 use rustix::fs::{Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, setrlimit, setsid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, set_parent_process_death_signal, setrlimit,
+    setsid, wait,
+};
 use rustix::stdio::dup2_stdin;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::supervisor::CALLS;
 use super::{Fault, Report, cannot_start, report};
 use crate::sys::Instruction;
-use crate::{Isolation, Step, Ulimit, capabilities, descriptor, seccomp, sys};
+use crate::{Isolation, Status, Step, Ulimit, capabilities, descriptor, seccomp, sys};
 
 /// Where a program is looked for when the environment has no PATH, as runc does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What can be made ready before the fork.
-pub(super) struct Start {
+pub(crate) struct Start {
     input: OwnedFd,
     arguments: Vec<CString>,
     environment: Vec<CString>,
@@ -29,7 +32,7 @@ pub(super) struct Start {
 }
 
 /// Makes ready what does not depend on the new process.
-pub(super) fn prepare(step: &Step) -> Result<Start, Fault> {
+pub(crate) fn prepare(step: &Step) -> Result<Start, Fault> {
     let fault = |what: &'static str| Fault::plain(what);
     let strings =
         |texts: &[OsString]| texts.iter().map(sys::c_string).collect::<Result<Vec<CString>, Errno>>();
@@ -76,6 +79,19 @@ pub(super) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor:
     code
 }
 
+/// The same, after a change of the root folder, for a step without namespaces.
+pub(crate) fn main_in(control: &UnixStream, step: &Step, start: &Start, root: &Path) -> i32 {
+    // A killed keeper leaves at least this process none to go on for.
+    let entered = set_parent_process_death_signal(Some(Signal::KILL)).and_then(|()| {
+        if step.isolation == Isolation::Chroot { rustix::process::chroot(root) } else { Ok(()) }
+    });
+    if let Err(error) = entered {
+        report(control, &Report::Failed(Fault::new("enter the root folder", root, error)));
+        return 1;
+    }
+    main(control, step, start, None)
+}
+
 fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> Result<(), Fault> {
     let fault = |what: &'static str| Fault::plain(what);
     setsid().map_err(fault("start a session"))?;
@@ -92,7 +108,11 @@ fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> R
         capabilities::keep_default().map_err(fault("give capabilities up"))?;
         supervised(supervisor).map_err(fault("hand system calls to the init"))?;
         // While it may: later, only a process that gives up set-user-id programs may filter itself.
-        sys::install_filter(&start.filter).map_err(fault("filter system calls"))?;
+        match sys::install_filter(&start.filter) {
+            // Without namespaces it may not: then the filter of the container around holds.
+            Err(Errno::ACCESS) if !step.isolation.has_namespaces() => {}
+            answer => answer.map_err(fault("filter system calls"))?,
+        }
     }
     take_ids(step).map_err(fault("become the user"))?;
     rustix::process::chdir(&step.folder).map_err(Fault::of("enter the working folder", &step.folder))
@@ -177,4 +197,24 @@ fn execute(step: &Step, program: &OsStr, start: &Start) -> Errno {
         }
     }
     worst
+}
+
+/// Collects the processes that have ended; tells how the step's own did, if it has.
+pub(crate) fn collect(child: Pid) -> Result<Option<Status>, Errno> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == child => return Ok(Some(ended(status))),
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How a process ended.
+pub(crate) fn ended(status: WaitStatus) -> Status {
+    match status.terminating_signal() {
+        Some(signal) => Status::Signalled(signal),
+        None => Status::Exited(status.exit_status().unwrap_or(1)),
+    }
 }

@@ -9,8 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, set_dumpable_behavior,
-    set_parent_process_death_signal, wait,
+    DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal, wait,
 };
 
 use super::supervisor::{OwnerChange, Supervisor};
@@ -101,7 +100,7 @@ impl Supervision {
             .transpose()
             .map_err(fault("answer system calls"))?;
         loop {
-            if let Some(status) = collect(child).map_err(fault("wait for the process"))? {
+            if let Some(status) = command::collect(child).map_err(fault("wait for the process"))? {
                 let changes = supervisor.map_or_else(Vec::new, Supervisor::into_changes);
                 return Ok((status, changes));
             }
@@ -132,29 +131,10 @@ fn follow(keeper: &OwnedFd) -> Result<(), Fault> {
 fn wait_for(child: Pid) -> Result<Status, Errno> {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => return Ok(ended(status)),
+            Ok(Some((pid, status))) if pid == child => return Ok(command::ended(status)),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Collects the processes that have ended; tells how the step's own did, if it has.
-fn collect(child: Pid) -> Result<Option<Status>, Errno> {
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == child => return Ok(Some(ended(status))),
-            Ok(None) => return Ok(None),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn ended(status: WaitStatus) -> Status {
-    match status.terminating_signal() {
-        Some(signal) => Status::Signalled(signal),
-        None => Status::Exited(status.exit_status().unwrap_or(1)),
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::process::{
 use rustix::thread::UnshareFlags;
 
 use super::{Fault, Order, Report, init, report};
-use crate::{Network, Step, sys, wire};
+use crate::{Network, Step, plain, sys, wire};
 
 /// Exit code for when even the order could not be read.
 const NO_ORDER: i32 = 70;
@@ -31,6 +31,10 @@ pub(super) fn main() -> i32 {
 }
 
 fn keep(control: &UnixStream, order: &Order) -> Result<i32, Fault> {
+    if !order.step.isolation.has_namespaces() {
+        // It must live on to clean up when its parent dies, which it sees by the socket.
+        return plain::keep(control, &order.step).map(|()| 0);
+    }
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(Fault::plain("follow the parent process"))?;
     // It may have died before it could be followed.
     if getppid().map_or(0, Pid::as_raw_pid) != order.parent {
@@ -95,7 +99,7 @@ fn watch(control: &UnixStream, child: Pid) -> Result<WaitStatus, rustix::io::Err
 }
 
 /// Lets go of the step's output, so that its end is seen when the last of the step's processes is gone.
-pub(super) fn close_output() {
+pub(crate) fn close_output() {
     sys::close(std::io::stdout().as_raw_fd());
     sys::close(std::io::stderr().as_raw_fd());
 }

@@ -3,9 +3,9 @@
 //! It is told by the name it is started under, which is no path and which nobody types. The description of the work comes over its
 //! standard input, a socket, and what becomes of it goes back the same way.
 
-mod command;
+pub(crate) mod command;
 mod init;
-mod keeper;
+pub(crate) mod keeper;
 mod supervisor;
 
 use std::ffi::OsStr;
@@ -103,6 +103,12 @@ impl Fault {
         move |error| Fault::new(action, path, Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
+    /// The same for an operation on files.
+    pub(crate) fn of_file(error: &longshore_files::FileError) -> Fault {
+        let number = Errno::from_io_error(&error.source).unwrap_or(Errno::IO);
+        Fault::new(error.action, &error.path, number)
+    }
+
     /// The number of the error.
     pub(crate) fn error(&self) -> Errno {
         Errno::from_raw_os_error(self.error)
@@ -127,7 +133,7 @@ impl fmt::Display for Fault {
 }
 
 /// Sends a report. If nobody is left to hear it, the process is about to be ended anyway.
-fn report(to: &UnixStream, message: &Report) {
+pub(crate) fn report(to: &UnixStream, message: &Report) {
     let mut to = to;
     let _ = crate::wire::send(&mut to, message);
 }

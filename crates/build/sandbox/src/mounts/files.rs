@@ -13,20 +13,27 @@ use super::place::Place;
 use super::tree::{Attributes, Filesystem, clone_of, restrict};
 use super::{harmless_file, shares_network};
 use crate::child::Fault;
-use crate::{Mount, MountKind, Step};
+use crate::{Isolation, MountKind, Step};
 
 /// Name servers for a network of its own whose machine has none but on loopback; BuildKit's, after Docker's.
 const PUBLIC_SERVERS: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 
+/// Where apt reads its settings from.
+const APT: &str = "/etc/apt/apt.conf.d";
+/// apt becomes another user to fetch packages, and checks that it did, which a single user cannot pretend.
+const APT_SETTING: &[u8] = b"APT::Sandbox::User \"root\";\n";
+
 /// What is in the files under /etc.
-pub(super) struct Texts {
-    hosts: String,
-    resolv: Option<Vec<u8>>,
+pub(crate) struct Texts {
+    /// /etc/hosts.
+    pub(crate) hosts: String,
+    /// /etc/resolv.conf, if the machine has one.
+    pub(crate) resolv: Option<Vec<u8>>,
 }
 
 impl Texts {
     /// What a step sees of the machine's names.
-    pub(super) fn read(step: &Step) -> Result<Texts, Fault> {
+    pub(crate) fn read(step: &Step) -> Result<Texts, Fault> {
         let machine = match std::fs::read("/etc/resolv.conf") {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -77,12 +84,13 @@ fn without_loopback(machine: &[u8]) -> Vec<u8> {
 pub(super) struct Contents {
     hosts: OwnedFd,
     resolv: Option<OwnedFd>,
+    apt: Option<OwnedFd>,
     secrets: Vec<Option<OwnedFd>>,
 }
 
 impl Contents {
     /// Makes the files in a folder in memory, which is attached only as long as it takes to get a mount of each file.
-    pub(super) fn make(place: &mut Place, texts: &Texts, mounts: &[Mount]) -> Result<Contents, Fault> {
+    pub(super) fn make(place: &mut Place, texts: &Texts, step: &Step) -> Result<Contents, Fault> {
         let fault = |action| Fault::of(action, "/dev");
         let memory = Filesystem::new("tmpfs")
             .and_then(|memory| memory.option("mode", "700")?.mount(harmless_file()))
@@ -96,8 +104,10 @@ impl Contents {
         let hosts = file("hosts", texts.hosts.as_bytes(), (0o644, 0, 0))?;
         let resolv =
             texts.resolv.as_ref().map(|text| file("resolv.conf", text, (0o644, 0, 0))).transpose()?;
-        let mut secrets = Vec::with_capacity(mounts.len());
-        for (index, mount) in mounts.iter().enumerate() {
+        let single = step.isolation == Isolation::SingleUser && place.open(Path::new(APT)).is_ok();
+        let apt = single.then(|| file("apt", APT_SETTING, (0o644, 0, 0))).transpose()?;
+        let mut secrets = Vec::with_capacity(step.mounts.len());
+        for (index, mount) in step.mounts.iter().enumerate() {
             let MountKind::Content { bytes, mode, uid, gid } = &mount.kind else {
                 secrets.push(None);
                 continue;
@@ -108,14 +118,17 @@ impl Contents {
         rustix::process::fchdir(&memory)
             .and_then(|()| unmount(".", UnmountFlags::DETACH))
             .map_err(fault("unmount the folder in memory below"))?;
-        Ok(Contents { hosts, resolv, secrets })
+        Ok(Contents { hosts, resolv, apt, secrets })
     }
 
     /// Mounts the files under /etc.
     pub(super) fn mount_texts(&self, place: &mut Place) -> Result<(), Fault> {
         place.mount(self.hosts.as_fd(), Path::new("/etc/hosts"))?;
-        match &self.resolv {
-            Some(resolv) => place.mount(resolv.as_fd(), Path::new("/etc/resolv.conf")),
+        if let Some(resolv) = &self.resolv {
+            place.mount(resolv.as_fd(), Path::new("/etc/resolv.conf"))?;
+        }
+        match &self.apt {
+            Some(apt) => place.mount(apt.as_fd(), &Path::new(APT).join("99single-user")),
             None => Ok(()),
         }
     }

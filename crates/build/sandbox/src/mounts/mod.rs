@@ -20,6 +20,7 @@ use std::path::Path;
 use crate::child::Fault;
 use crate::{Mount, MountKind, Network, Step};
 
+pub(crate) use files::Texts;
 pub(crate) use place::Place;
 pub(crate) use tree::{Attributes, Filesystem, clone_of, restrict};
 
@@ -42,7 +43,7 @@ pub(crate) fn enter_root(step: &Step) -> Result<Place, Fault> {
     };
     let mut place = base::attach(step_root, &step.root)?;
     // Secrets are made before /dev and /proc cover the folder that they need for a moment.
-    let mut contents = files::Contents::make(&mut place, &sources.files, &step.mounts)?;
+    let mut contents = files::Contents::make(&mut place, &sources.files, step)?;
     system::mount_proc(&mut place, step.insecure)?;
     devices::mount(&mut place, &sources.devices, step)?;
     system::mount_system(&mut place, sources.system, step)?;

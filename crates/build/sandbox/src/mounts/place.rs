@@ -49,12 +49,12 @@ fn times(stat: &Stat) -> (Timespec, Timespec) {
 
 impl Place {
     /// A root that is attached to the present mount namespace.
-    pub(super) fn new(root: OwnedFd) -> Place {
+    pub(crate) fn new(root: OwnedFd) -> Place {
         Place { root, stubs: Vec::new() }
     }
 
     /// Opens a path within the root, however links lead.
-    pub(super) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
         self.resolve(path, OFlags::PATH)
     }
 
@@ -80,7 +80,7 @@ impl Place {
     }
 
     /// Opens a path within the root, making it where it is missing.
-    pub(super) fn ensure(&mut self, target: &Path, is_folder: bool) -> Result<OwnedFd, Fault> {
+    pub(crate) fn ensure(&mut self, target: &Path, is_folder: bool) -> Result<OwnedFd, Fault> {
         let names: Vec<&OsStr> = target
             .components()
             .filter_map(|component| match component {

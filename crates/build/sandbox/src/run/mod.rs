@@ -3,12 +3,13 @@
 mod launch;
 mod watch;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use longshore_events::Events;
 
 use crate::child::{Order, Report};
-use crate::{Ended, Isolation, Network, SandboxError, Status, Step, Stream};
+use crate::{Ended, Isolation, Network, Root, SandboxError, Status, Step, Stream};
 
 /// Runs a step to its end, and hands on its output as it comes.
 ///
@@ -25,7 +26,7 @@ pub fn run(
     let started = Instant::now();
     let order = Order { parent: rustix::process::getpid().as_raw_pid(), step: step.clone() };
     let launched = launch::launch(&order)?;
-    let reports = watch::watch(launched, events, on_output)?;
+    let reports = watch::watch(launched, step.isolation, events, on_output)?;
     conclude(step, reports, started, on_output)
 }
 
@@ -41,10 +42,17 @@ fn refuse(step: &Step) -> Result<(), SandboxError> {
         Network::None => return refused("cut a step off from the network"),
         Network::Own => return refused("give a step a network of its own"),
     }
-    if isolation == Isolation::InPlace || isolation == Isolation::Chroot {
-        return refused("run steps yet");
+    if step.insecure {
+        return refused("give a step more than this process has itself");
     }
-    Ok(())
+    match (&step.root, isolation) {
+        (Root::Overlay { .. }, _) => refused("mount an overlay as the root folder"),
+        (Root::Folder(path), Isolation::InPlace) if path != Path::new("/") => {
+            refused(&format!("run in {}: its root folder is this process's own", path.display()))
+        }
+        (_, Isolation::InPlace) if !step.hosts.is_empty() => refused("add hosts to a step"),
+        _ => Ok(()),
+    }
 }
 
 fn conclude(

@@ -10,12 +10,14 @@ use rustix::io::Errno;
 
 use super::launch::Launched;
 use crate::child::Report;
-use crate::{SandboxError, Stream, wire};
+use crate::{Isolation, SandboxError, Stream, wire};
 
 /// How often the wish to stop is asked for.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a keeper may take to end its step before it is killed itself.
+/// How long a keeper may take to end its step before it is killed itself, with namespaces, where the kernel cleans up.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// The same without namespaces, where it ends the step's processes at once, and then has folders to put back.
+const PATIENCE_WITHOUT: Duration = Duration::from_secs(120);
 /// How long output is waited for after the last report, should somebody still hold its other end.
 const REMAINDER: Duration = Duration::from_millis(200);
 /// As much as a pipe holds.
@@ -24,6 +26,7 @@ const CHUNK: usize = 64 * 1024;
 /// Follows a keeper to its end.
 pub(super) fn watch(
     launched: Launched,
+    isolation: Isolation,
     events: &Events,
     on_output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Vec<Report>, SandboxError> {
@@ -34,6 +37,7 @@ pub(super) fn watch(
         stderr: Some(stderr),
         reports: Vec::new(),
         buffer: vec![0; CHUNK],
+        patience: if isolation.has_namespaces() { PATIENCE } else { PATIENCE_WITHOUT },
     };
     let answer = following.follow(events, on_output);
     if answer.is_err() || following.control.is_some() {
@@ -57,6 +61,7 @@ struct Following {
     stderr: Option<PipeReader>,
     reports: Vec<Report>,
     buffer: Vec<u8>,
+    patience: Duration,
 }
 
 impl Following {
@@ -70,7 +75,7 @@ impl Following {
         loop {
             if deadline.is_none() && events.is_cancelled() {
                 self.hang_up();
-                deadline = Some(Instant::now() + PATIENCE);
+                deadline = Some(Instant::now() + self.patience);
             }
             if self.control.is_none() && deadline.is_none() {
                 deadline = Some(Instant::now() + REMAINDER);

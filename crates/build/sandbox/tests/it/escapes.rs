@@ -78,7 +78,7 @@ fn escapes() -> TestResult {
 }
 
 /// Processes whose environment names a mark, and mounts below a folder.
-fn left(mark: &str) -> Result<Vec<String>, Stop> {
+pub(crate) fn left(mark: &str) -> Result<Vec<String>, Stop> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path();
@@ -103,7 +103,7 @@ fn marked(script: &str, mark: &str) -> Result<Fixture, Stop> {
 }
 
 /// Waits until something holds.
-fn eventually(limit: Duration, mut holds: impl FnMut() -> Result<bool, Stop>) -> TestResult {
+pub(crate) fn eventually(limit: Duration, mut holds: impl FnMut() -> Result<bool, Stop>) -> TestResult {
     let deadline = Instant::now() + limit;
     while !holds()? {
         if Instant::now() > deadline {

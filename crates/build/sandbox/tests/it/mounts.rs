@@ -29,7 +29,7 @@ fn namespaces(script: &str) -> Result<Fixture, Stop> {
 }
 
 /// The files below a folder, by their paths.
-fn tree(folder: &Path) -> std::io::Result<BTreeSet<String>> {
+pub(crate) fn tree(folder: &Path) -> std::io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -44,12 +44,12 @@ fn tree(folder: &Path) -> std::io::Result<BTreeSet<String>> {
     Ok(found)
 }
 
-fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+pub(crate) fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(String::from).into()
 }
 
 /// A folder with one file in it.
-fn source(fixture: &Fixture, name: &str) -> Result<PathBuf, Stop> {
+pub(crate) fn source(fixture: &Fixture, name: &str) -> Result<PathBuf, Stop> {
     let source = fixture.path(name);
     std::fs::create_dir(&source)?;
     write_atomic(&source.join("file"), b"content\n")?;
