@@ -7,13 +7,15 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use longshore_sandbox::{Isolation, continue_inside, inside, read_owners, survey};
+use longshore_sandbox::{
+    Isolation, MountKind, Root, SecretBytes, choose, continue_inside, inside, read_owners, survey,
+};
 use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
 
-use crate::root::Fixture;
+use crate::root::{Fixture, allowed};
 
 /// The first argument of a process that plays a scenario.
-const SCENARIO: &str = "--scenario";
+pub(crate) const SCENARIO: &str = "--scenario";
 /// An ordinary user to whom nobody lends ids.
 const USER: u32 = 54_321;
 
@@ -48,7 +50,7 @@ pub(crate) fn enter_if_asked() -> Option<ExitCode> {
         return None;
     }
     let isolation: Isolation = arguments.get(1)?.to_str()?.parse().ok()?;
-    let code = if inside().is_some() {
+    let code = if inside().is_some() || isolation == Isolation::InPlace {
         match step(isolation, arguments.get(2)?.to_str()?) {
             Ok(code) => code,
             Err(stop) => {
@@ -73,6 +75,11 @@ fn say(text: &str) {
 fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
     let mut fixture = Fixture::new(isolation, script)?;
     fixture.step.owners = Some(fixture.path("owners"));
+    if isolation == Isolation::InPlace {
+        fixture.step.root = Root::Folder("/".into());
+        let bytes = SecretBytes::new(b"secret\n".to_vec());
+        fixture.mount("/etc/mounted", MountKind::Content { bytes, mode: 0o400, uid: 0, gid: 0 });
+    }
     let outcome = fixture.run()?;
     say(&format!("{}{}", outcome.stdout, outcome.stderr));
     for (path, (uid, gid)) in read_owners(&fixture.path("owners"))? {
@@ -83,6 +90,7 @@ fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
 
 /// Plays a scenario as an ordinary user.
 fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
+    allowed(isolation)?;
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;
     // A copy that the user can get at.
@@ -153,8 +161,12 @@ fn survey_as_root() -> TestResult {
     for rung in &rungs {
         assert!(!rung.why.is_empty(), "{rung:?}");
     }
-    if !rungs[0].works {
-        return Err(Skip(format!("namespaces as root do not work here: {}", rungs[0].why)).into());
+    // Asked for, it always works; and nothing is asked of the machine for it.
+    assert!(rungs[4].works);
+    let best = rungs[..4].iter().find(|rung| rung.works).map(|rung| rung.isolation);
+    assert_eq!(choose(None).ok(), best);
+    for rung in &rungs {
+        assert_eq!(choose(Some(rung.isolation)).is_ok(), rung.works, "{rung:?}");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use longshore_sandbox::{Isolation, MountKind, Network, Root, SandboxError, Secre
 use longshore_testkit::{Requirement, Stop, Suite, TestResult};
 
 use crate::escapes::left;
+use crate::inside::SCENARIO;
 use crate::mounts::{names, source, tree};
 use crate::root::{Fixture, make_root};
 
@@ -19,6 +20,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("chroot_serves_mounts_by_moving_and_copying", ROOT, mounts)
         .test("chroot_covers_what_was_there_and_puts_it_back", ROOT, covers)
         .test("chroot_ends_all_processes", ROOT, processes)
+        .test("in_place_changes_the_root_it_runs_in", ROOT, in_place)
         .test("chroot_refuses_what_it_cannot_give", ROOT, refusals)
 }
 
@@ -142,5 +144,19 @@ fn refusals() -> TestResult {
         fixture.path("root").display()
     );
     assert_eq!(text(&fixture), expected);
+    Ok(())
+}
+
+/// A step in place, within a step whose root folder it may change: a container to be thrown away.
+fn in_place() -> TestResult {
+    let mut fixture = Fixture::new(Isolation::Namespaces, "")?;
+    std::fs::copy(std::env::current_exe()?, fixture.path("lower/bin/it"))?;
+    let script = "echo made > /made; cat /etc/mounted; ls /dev/null; (setsid sleep 100 &); exit 4";
+    fixture.step.arguments = ["/bin/it", SCENARIO, "in-place", script].map(Into::into).to_vec();
+    let outcome = fixture.run()?;
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("secret\n/dev/null\n", ""));
+    assert_eq!(outcome.ended.status, Status::Exited(4));
+    let changed = tree(&fixture.path("upper"))?;
+    assert!(changed.contains("made") && !changed.iter().any(|path| path.contains("mounted")), "{changed:?}");
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use longshore_events::Events;
 use longshore_sandbox::{
-    Ended, Isolation, Limits, Mount, Network, Root, SandboxError, Step, Stream, User, run,
+    Ended, Isolation, Limits, Mount, Network, Root, Rung, SandboxError, Step, Stream, User, run, survey,
 };
 use longshore_testkit::{Skip, Stop, program};
 
@@ -48,9 +49,24 @@ pub(crate) fn make_root(root: &Path) -> Result<(), Stop> {
     Ok(longshore_files::write_atomic(&root.join("etc/passwd"), users.as_bytes())?)
 }
 
+/// Whether the machine allows a rung.
+pub(crate) fn allowed(isolation: Isolation) -> Result<(), Skip> {
+    static RUNGS: OnceLock<Vec<Rung>> = OnceLock::new();
+    let rung = RUNGS.get_or_init(survey).iter().find(|rung| rung.isolation == isolation);
+    match rung {
+        Some(rung) if !rung.works => {
+            Err(Skip(format!("isolation {isolation} does not work here: {}", rung.why)))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Fixture {
     /// A step that runs a shell script in an overlay over a root folder of busybox.
+    ///
+    /// Ends the test as skipped where the machine does not allow the rung.
     pub(crate) fn new(isolation: Isolation, script: &str) -> Result<Fixture, Stop> {
+        allowed(isolation)?;
         let folder = tempfile::tempdir()?;
         make_root(&folder.path().join("lower"))?;
         std::fs::create_dir(folder.path().join("upper"))?;
