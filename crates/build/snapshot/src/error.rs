@@ -125,9 +125,6 @@ pub enum LayerReadError {
         /// The number.
         owner: u64,
     },
-    /// A file is stored in a form with a map of holes that cannot be read.
-    #[error("its entry {} is stored as a sparse file in a form that is not read", .0.display())]
-    Sparse(PathBuf),
     /// There are more entries than any image has.
     #[error("it has more than {0} entries, or names of more than 512 MiB")]
     TooMany(usize),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use longshore_events::Events;
 use longshore_files::{AtomicFile, create_folders};
 use longshore_image::Image;
-use longshore_image::layer::entries;
+use longshore_image::layer::{TarKind, entries};
 use longshore_oci::{Descriptor, Digest};
 
 use crate::error::{LayerReadError, SnapshotError};
@@ -156,7 +156,8 @@ impl ImageLayer {
             while let Some(entry) = tar.next_entry()? {
                 let placed = tree.add(&entry)?;
                 let is_held = |path: &Path| HELD.iter().any(|held| Path::new(held) == path);
-                if placed.is_some_and(|placed| is_held(&placed.path)) && entry.size <= HELD_LIMIT {
+                let is_small = entry.kind == TarKind::File && entry.size <= HELD_LIMIT && !entry.sparse;
+                if placed.is_some_and(|placed| is_held(&placed.path)) && is_small {
                     let mut content = Vec::new();
                     let action =
                         |source| LayerReadError::Entry { action: "read", path: entry.path.clone(), source };
@@ -185,11 +186,24 @@ impl ImageLayer {
     }
 
     /// The content of a regular file, out of the index or the tar. At most one byte more than `limit` is read.
-    pub(crate) fn read(&self, path: &Path, limit: u64, events: &Events) -> Result<Vec<u8>, SnapshotError> {
+    pub(crate) fn read(
+        self: &Arc<Self>,
+        path: &Path,
+        limit: u64,
+        events: &Events,
+    ) -> Result<Vec<u8>, SnapshotError> {
         let index = self.index(events)?;
-        let Some(RecordKind::File { size, offset }) = index.get(path).map(|record| &record.kind) else {
+        let Some(RecordKind::File { size, offset, sparse }) = index.get(path).map(|record| &record.kind)
+        else {
             return Err(SnapshotError::NotAFile(path.to_owned()));
         };
+        if *sparse {
+            // Its pieces would have to be put together, which unpacking does.
+            let file = self.unpacked(events)?.open(path).map_err(SnapshotError::of("open", path))?;
+            let mut content = Vec::new();
+            let read = file.take(limit.saturating_add(1)).read_to_end(&mut content);
+            return read.map(|_| content).map_err(SnapshotError::of("read", path));
+        }
         if let Some(content) = index.held(*offset) {
             return Ok(content.to_vec());
         }

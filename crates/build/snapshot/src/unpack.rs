@@ -306,12 +306,11 @@ impl Unpacker {
             TarKind::CharacterDevice(major, minor) => NodeKind::CharacterDevice(*major, *minor),
             TarKind::BlockDevice(major, minor) => NodeKind::BlockDevice(*major, *minor),
             TarKind::Fifo => NodeKind::Fifo,
-            _ if entry.sparse => return Err(LayerReadError::Sparse(entry.path.clone())),
             _ => {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 let written = self.in_folder(path, "write", |folder, name| {
                     let mut file = File::from(beneath::create(folder, name, entry.mode)?);
-                    write_with_holes(&mut file, content, entry.size, &mut buffer)?;
+                    write_content(&mut file, content, entry, &mut buffer)?;
                     Ok(file)
                 });
                 self.buffer = buffer;
@@ -356,6 +355,23 @@ fn metadata(entry: &TarEntry) -> Metadata {
     }
 }
 
+/// Writes the content of an entry. What the tar says is a hole is passed over, however large it is.
+fn write_content(
+    file: &mut File,
+    content: &mut dyn Read,
+    entry: &TarEntry,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    if !entry.sparse {
+        return write_with_holes(file, content, entry.size, buffer);
+    }
+    for piece in &entry.pieces {
+        file.seek(SeekFrom::Start(piece.offset))?;
+        write_with_holes(file, content, piece.length, buffer)?;
+    }
+    file.set_len(entry.size)
+}
+
 /// Writes `size` bytes; where zeros stand for a whole block the file has a hole.
 pub(crate) fn write_with_holes(
     file: &mut File,
@@ -390,5 +406,9 @@ pub(crate) fn write_with_holes(
             start = end;
         }
     }
-    if hole { file.set_len(size) } else { Ok(()) }
+    if hole {
+        let end = file.stream_position()?;
+        file.set_len(end)?;
+    }
+    Ok(())
 }

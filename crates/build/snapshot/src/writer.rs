@@ -204,9 +204,7 @@ impl<'d> Writer<'d> {
         beneath::set_named(folder, name, metadata, owner, is_link).map_err(SnapshotError::of(OWNER, path))
     }
 
-    /// Makes another name of a file, link, pipe or device.
-    ///
-    /// Errors: `existing` is not there, or a folder.
+    /// Makes another name of a file, link, pipe or device. Errors: `existing` is not there, or a folder.
     pub fn hard_link(&mut self, path: &Path, existing: &Path) -> Result<(), SnapshotError> {
         let (path, existing) = (below_root(path), below_root(existing));
         self.copy_up(&existing)?;
@@ -229,9 +227,8 @@ impl<'d> Writer<'d> {
     pub fn set_metadata(&mut self, path: &Path, metadata: &Metadata) -> Result<(), SnapshotError> {
         let path = below_root(path);
         self.copy_up(&path)?;
-        let is_link = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-        let is_link = self.stat(&path)?.is_some_and(is_link);
-        self.set_named(&path, metadata, is_link)
+        let kind = self.stat(&path)?.map(|stat| FileType::from_raw_mode(stat.st_mode));
+        self.set_named(&path, metadata, kind == Some(FileType::Symlink))
     }
 
     /// Removes what stands at a path, with all below it. Returns whether anything did.

@@ -447,7 +447,7 @@ fn kind(entry: &TarEntry, opaque: bool) -> RecordKind {
         TarKind::CharacterDevice(major, minor) => RecordKind::CharacterDevice(*major, *minor),
         TarKind::BlockDevice(major, minor) => RecordKind::BlockDevice(*major, *minor),
         TarKind::Fifo => RecordKind::Fifo,
-        _ => RecordKind::File { size: entry.size, offset: entry.data_offset },
+        _ => RecordKind::File { size: entry.size, offset: entry.data_offset, sparse: entry.sparse },
     }
 }
 

@@ -95,3 +95,6 @@ fn key(path: &[u8]) -> (&[u8], &[u8]) {
 pub(crate) fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
+
+#[cfg(test)]
+mod tests;

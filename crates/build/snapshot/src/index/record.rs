@@ -26,10 +26,11 @@ pub(crate) struct Record {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordKind {
-    /// A regular file, and where in the tar its content begins.
+    /// A regular file, where in the tar its content begins, and whether only its pieces stand there.
     File {
         size: u64,
         offset: u64,
+        sparse: bool,
     },
     /// A folder. Opaque: nothing of it shows from below. Implied: the layer says nothing of it but what is in it.
     Directory {

@@ -10,7 +10,7 @@ use super::Index;
 use super::record::{Record, RecordKind};
 
 /// Raised whenever the form changes; files of another form are made again.
-const MAGIC: &[u8] = b"longshore layer index 1\n";
+const MAGIC: &[u8] = b"longshore layer index 2\n";
 
 const DIGEST: usize = 64;
 
@@ -74,7 +74,9 @@ fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 fn write(out: &mut Vec<u8>, record: &Record) {
     text(out, &record.path);
     match &record.kind {
-        RecordKind::File { size, offset } => numbers(out, b'f', &[*size, *offset]),
+        RecordKind::File { size, offset, sparse } => {
+            numbers(out, b'f', &[*size, *offset, u64::from(*sparse)]);
+        }
         RecordKind::Directory { opaque, implied } => {
             numbers(out, b'd', &[u64::from(*opaque), u64::from(*implied)]);
         }
@@ -147,7 +149,9 @@ impl<'b> Rest<'b> {
 
     fn kind(&mut self) -> Option<RecordKind> {
         Some(match self.byte()? {
-            b'f' => RecordKind::File { size: self.number()?, offset: self.number()? },
+            b'f' => {
+                RecordKind::File { size: self.number()?, offset: self.number()?, sparse: self.number()? == 1 }
+            }
             b'd' => RecordKind::Directory { opaque: self.number()? == 1, implied: self.number()? == 1 },
             b'l' => RecordKind::Symlink(self.text()?.into()),
             b'c' => RecordKind::CharacterDevice(self.small()?, self.small()?),

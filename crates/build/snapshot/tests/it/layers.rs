@@ -5,6 +5,8 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use longshore_events::Events;
 use longshore_image::layer::{TarEntry, TarKind, Timestamps, entries};
@@ -13,7 +15,7 @@ use longshore_oci::History;
 use longshore_oci::media_type::{Compression, ImageFormat};
 use longshore_snapshot::{LayerOptions, Metadata, NodeKind, Ownership, Snapshot, Snapshots};
 use longshore_store::Store;
-use longshore_testkit::{Folder, Requirement, Stop, Suite, TestResult};
+use longshore_testkit::{Folder, Requirement, Stop, Suite, TestResult, program, run};
 
 use crate::facts::{of_view, refusal};
 use crate::hostile::Bench;
@@ -21,11 +23,13 @@ use crate::rules::{id, plain};
 use crate::tars::{finish, lower, platform};
 
 const ROOT: &[Requirement] = &[Requirement::Root];
+const TAR: &[Requirement] = &[Requirement::Root, Requirement::Program("tar")];
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .test("entries_stand_in_order_with_their_folders_and_marks", ROOT, order)
         .test("everything_that_a_layer_can_hold_comes_back", ROOT, everything)
+        .test("files_that_gnu_tar_stored_without_their_holes_come_back", TAR, holes_of_gnu_tar)
         .test("times_follow_the_policy_and_formats_have_their_types", ROOT, options)
         .test("what_was_removed_from_the_store_is_written_again", ROOT, written_again)
 }
@@ -138,6 +142,37 @@ fn everything() -> TestResult {
     view.open(&long.join(&name))?.read_to_string(&mut content)?;
     assert_eq!(content, "long");
     assert_eq!(refusal(view.open(Path::new("pipe")))?, "pipe is not a regular file");
+    Ok(())
+}
+
+fn holes_of_gnu_tar() -> TestResult {
+    let folder = Folder::new()?;
+    let tree = folder.join("tree/etc");
+    fs::create_dir_all(&tree)?;
+    let mut file = File::create_new(tree.join("passwd"))?;
+    for number in 0..30 {
+        file.seek(SeekFrom::Start(number * 65_536 + 4_096))?;
+        file.write_all(b"piece")?;
+    }
+    file.set_len(30 * 65_536)?;
+    let original = fs::read(tree.join("passwd"))?;
+    for form in ["--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0", "--format=oldgnu"] {
+        let path = folder.join("sparse.tar");
+        let mut tar = Command::new(program("tar")?);
+        let posix = if form.starts_with("--sparse") { "--format=posix" } else { "--sparse" };
+        tar.args([posix, form, "--sparse", "-C"]).arg(folder.join("tree")).arg("-cf").arg(&path).arg("etc");
+        run(&mut tar, Duration::from_secs(20))?.succeeded()?;
+        assert!(fs::metadata(&path)?.len() < 1 << 19, "{form} stored the holes");
+        let bench = Bench::new()?;
+        let image = crate::tars::image(bench.store.layout(), &[fs::read(&path)?], false)?;
+        let chain = bench.snapshots.base(&image)?;
+        let view = chain.view(&Events::silent())?;
+        let small = view.read_small(Path::new("etc/passwd"), 1 << 22)?;
+        assert!(small.as_deref() == Some(&original[..]), "{form}");
+        let unpacked = chain.folders(&Events::silent())?.remove(0).join("etc/passwd");
+        assert!(fs::read(&unpacked)? == original, "{form}");
+        assert!(fs::metadata(&unpacked)?.blocks() * 512 < 1 << 19, "{form} lost the holes");
+    }
     Ok(())
 }
 

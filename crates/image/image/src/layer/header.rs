@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::layer::reader::TarErrorKind;
+use crate::layer::sparse::{self, Piece};
 
 /// Size of a block, in bytes.
 pub(super) const BLOCK: usize = 512;
@@ -83,6 +84,25 @@ impl<'a> Header<'a> {
         self.unsigned("real size", 483, 12)
     }
 
+    /// The pieces that a GNU sparse file's header names, and those of a block after it.
+    pub(super) fn sparse_pieces(block: &[u8; BLOCK], extended: bool) -> Result<Vec<Piece>, TarErrorKind> {
+        let (start, count) = if extended { (0, 21) } else { (386, 4) };
+        let mut pieces = Vec::with_capacity(count);
+        for pair in block[start..start + count * 24].chunks_exact(24).take_while(|pair| pair[0] != 0) {
+            let value = |field: &[u8]| {
+                let value = number(field).and_then(|value| u64::try_from(value).ok());
+                value.ok_or(TarErrorKind::Number("map of holes"))
+            };
+            pieces.push(Piece { offset: value(&pair[..12])?, length: value(&pair[12..])? });
+        }
+        Ok(pieces)
+    }
+
+    /// The pieces in this header.
+    pub(super) fn own_pieces(&self) -> Result<Vec<Piece>, TarErrorKind> {
+        Header::sparse_pieces(self.0, false)
+    }
+
     /// Whether blocks with more of a GNU sparse file's map follow.
     pub(super) fn sparse_continues(&self) -> bool {
         self.0[482] != 0
@@ -140,17 +160,25 @@ pub(super) struct Extension {
     pub(super) xattrs: BTreeMap<String, Vec<u8>>,
     pub(super) sparse: bool,
     pub(super) sparse_size: Option<u64>,
+    pub(super) pieces: Vec<Piece>,
+    /// Whether the map stands before the content.
+    pub(super) map_in_content: bool,
 }
 
 impl Extension {
     /// Takes the records of one pax header: `LENGTH KEY=VALUE\n` each.
     pub(super) fn read_pax(&mut self, mut rest: &[u8]) -> Result<(), TarErrorKind> {
-        let mut sparse_name = None;
+        let (mut sparse_name, mut offset) = (None, None);
         while !rest.is_empty() {
             let (key, value) = split_record(&mut rest).ok_or(TarErrorKind::Pax)?;
             let key = std::str::from_utf8(key).map_err(|_| TarErrorKind::Pax)?;
             match key {
                 "GNU.sparse.name" => sparse_name = Some(text(value)?),
+                "GNU.sparse.offset" => offset = Some(number_of(value)?),
+                "GNU.sparse.numbytes" => {
+                    let offset = offset.take().ok_or(TarErrorKind::Pax)?;
+                    sparse::push(&mut self.pieces, offset, number_of(value)?)?;
+                }
                 _ => self.take(key, value)?,
             }
         }
@@ -184,6 +212,14 @@ impl Extension {
                 self.sparse_size = decimal()?;
                 self.sparse = true;
             }
+            "GNU.sparse.map" => {
+                self.pieces = sparse::parse_list(value)?;
+                self.sparse = true;
+            }
+            "GNU.sparse.major" => {
+                self.map_in_content = value == b"1";
+                self.sparse = true;
+            }
             _ if key.starts_with("GNU.sparse.") => self.sparse = true,
             _ => {
                 if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
@@ -203,6 +239,10 @@ fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     *rest = &rest[length..];
     let equals = record.iter().position(|byte| *byte == b'=').filter(|equals| *equals > 0)?;
     Some((&record[..equals], &record[equals + 1..]))
+}
+
+fn number_of(value: &[u8]) -> Result<u64, TarErrorKind> {
+    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(TarErrorKind::Pax)
 }
 
 fn text(value: &[u8]) -> Result<Vec<u8>, TarErrorKind> {

@@ -10,6 +10,7 @@ mod decompress;
 mod entry;
 mod header;
 mod reader;
+mod sparse;
 
 pub use builder::{LayerBuilder, LayerError, LayerErrorKind};
 pub use compress::GzipWriter;
@@ -18,6 +19,7 @@ pub(crate) use decompress::sniff;
 pub use entry::{Entry, EntryKind, Timestamps};
 pub(crate) use reader::entries_of_file;
 pub use reader::{TarContent, TarEnd, TarEntry, TarError, TarErrorKind, TarKind, TarReader, entries, inside};
+pub use sparse::{Expanded, Piece};
 
 use longshore_oci::{Descriptor, Digest};
 

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::layer::header::{BLOCK, Extension, Header, until_nul};
+use crate::layer::sparse::{self, Expanded, MapReader, Piece};
 
 /// Largest extended header, in bytes; Go's archive/tar has the same bound.
 const MAX_EXTENDED: u64 = 1024 * 1024;
@@ -85,14 +86,24 @@ pub struct TarEntry {
     pub mtime_nanos: u32,
     /// Extended attributes.
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// Whether the tar holds a file with holes: then its content here is the stored form, with the map of the holes.
+    /// Whether the tar holds a file without its holes: then its content here is its pieces, one after another ([`TarEntry::expand`]).
     pub sparse: bool,
+    /// Where the pieces of a sparse file go; empty for all others.
+    pub pieces: Vec<Piece>,
     /// Where its first header starts, in bytes from the start of the tar.
     pub header_offset: u64,
     /// Where its content starts.
     pub data_offset: u64,
     /// CRC-32 of its header blocks, extended ones included: differs where anything about the entry but its content does.
     pub header_checksum: u32,
+}
+
+impl TarEntry {
+    /// The file's content, holes and all, out of what [`TarReader::content`] gives.
+    pub fn expand<R: Read>(&self, content: R) -> Expanded<R> {
+        let whole = || vec![Piece { offset: 0, length: self.size }];
+        Expanded::new(content, if self.sparse { self.pieces.clone() } else { whole() }, self.size)
+    }
 }
 
 /// What an entry is.
@@ -243,8 +254,8 @@ impl<R: Read> TarReader<R> {
         Ok(true)
     }
 
-    fn entry(&mut self, header: &Header<'_>, extension: Extension) -> Result<TarEntry, TarErrorKind> {
-        let path = path(extension.path.unwrap_or_else(|| header.name()))?;
+    fn entry(&mut self, header: &Header<'_>, mut extension: Extension) -> Result<TarEntry, TarErrorKind> {
+        let path = path(extension.path.take().unwrap_or_else(|| header.name()))?;
         let target = || path_of_link(&extension.link, header);
         let flag = header.type_flag();
         let kind = match flag {
@@ -261,14 +272,9 @@ impl<R: Read> TarReader<R> {
         // Links, folders and devices have no content, whatever their size field says.
         let has_content = matches!(kind, TarKind::File | TarKind::Other(_));
         let stored = if has_content { extension.size.map_or_else(|| header.size(), Ok)? } else { 0 };
-        let mut size = stored;
-        if flag == b'S' {
-            size = header.sparse_size()?;
-            self.pass_sparse_map(header.sparse_continues())?;
-        } else if let Some(real) = extension.sparse_size {
-            size = real;
-        }
-        self.content = stored;
+        let sparse = kind == TarKind::File && (flag == b'S' || extension.sparse);
+        let (size, map, pieces) = self.sparse(sparse, header, &extension, stored)?;
+        self.content = stored - map;
         self.padding = stored.wrapping_neg() % BLOCK as u64;
         stored.checked_add(self.position + BLOCK as u64).ok_or(TarErrorKind::Number("size"))?;
         let (mtime, mtime_nanos) =
@@ -288,7 +294,8 @@ impl<R: Read> TarReader<R> {
             mtime,
             mtime_nanos,
             xattrs: extension.xattrs,
-            sparse: flag == b'S' || extension.sparse,
+            sparse,
+            pieces,
             header_offset: 0,
             data_offset: self.position,
             header_checksum: 0,
@@ -313,12 +320,51 @@ impl<R: Read> TarReader<R> {
         Ok(bytes)
     }
 
-    fn pass_sparse_map(&mut self, mut continues: bool) -> Result<(), TarErrorKind> {
-        while continues {
-            let block = self.read_block().map_err(|error| error.kind)?.ok_or(TarErrorKind::Truncated)?;
-            continues = block[504] != 0;
+    /// The size of a file, the bytes of its content that are its map, and its pieces.
+    fn sparse(
+        &mut self,
+        sparse: bool,
+        header: &Header<'_>,
+        extension: &Extension,
+        stored: u64,
+    ) -> Result<(u64, u64, Vec<Piece>), TarErrorKind> {
+        if !sparse {
+            return Ok((stored, 0, Vec::new()));
         }
-        Ok(())
+        let (mut map, mut pieces) = (0, extension.pieces.clone());
+        let mut size = extension.sparse_size;
+        if header.type_flag() == b'S' {
+            size = Some(header.sparse_size()?);
+            pieces = header.own_pieces()?;
+            let mut continues = header.sparse_continues();
+            while continues {
+                let block = self.map_block()?;
+                for piece in Header::sparse_pieces(&block, true)? {
+                    sparse::push(&mut pieces, piece.offset, piece.length)?;
+                }
+                continues = block[504] != 0;
+            }
+        } else if extension.map_in_content {
+            let mut reader = MapReader::default();
+            loop {
+                map += BLOCK as u64;
+                if map > stored {
+                    return Err(TarErrorKind::Number("map of holes"));
+                }
+                let block = self.map_block()?;
+                if reader.take(&block)? {
+                    break;
+                }
+            }
+            pieces = reader.pieces();
+        }
+        let size = size.ok_or(TarErrorKind::Pax)?;
+        sparse::check(&pieces, size, stored - map)?;
+        Ok((size, map, pieces))
+    }
+
+    fn map_block(&mut self) -> Result<[u8; BLOCK], TarErrorKind> {
+        self.read_block().map_err(|error| error.kind)?.ok_or(TarErrorKind::Truncated)
     }
 
     fn read_block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
