@@ -13,6 +13,7 @@ mod commands;
 mod context;
 mod environment;
 mod exit;
+mod front;
 mod images;
 mod interrupt;
 mod location;
@@ -35,6 +36,9 @@ use ui::Ui;
 fn main() -> ExitCode {
     // Where this process was started as a part of a sandbox, it does that part and never comes back.
     longshore_sandbox::enter_if_child();
+    if let Some(exit) = front::become_go() {
+        return exit.into();
+    }
     ui::report_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -15,6 +15,7 @@ use longshore_store::StoreError;
 
 use crate::mode::ModeError;
 use crate::place::PlaceError;
+use crate::remote::{FetchError, without_credentials};
 use crate::select::SelectError;
 use crate::tree::TreeError;
 use crate::users::UnknownUser;
@@ -167,7 +168,7 @@ impl InstructionError {
 
 impl Place {
     pub(crate) fn of(instruction: &Instruction) -> Self {
-        Place { line: instruction.line, text: instruction.text.clone() }
+        Place { line: instruction.line, text: without_credentials(&instruction.text) }
     }
 }
 
@@ -240,7 +241,7 @@ pub enum InstructionErrorKind {
         address: String,
         /// Why not.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<FetchError>,
     },
     /// A remote source is not what its checksum says.
     #[error("{address} has the checksum {found}, and {expected} is asked for")]
@@ -321,7 +322,10 @@ fn ended(command: &str, status: &longshore_sandbox::Status) -> String {
 
 impl InstructionErrorKind {
     fn is_cancelled(&self) -> bool {
-        use InstructionErrorKind::{Cancelled, Place, Sandbox, Snapshot};
+        use InstructionErrorKind::{Cancelled, Fetch, Place, Sandbox, Snapshot};
+        if let Fetch { source, .. } = self {
+            return source.is_cancelled();
+        }
         matches!(
             self,
             Cancelled(_)
@@ -345,6 +349,7 @@ impl InstructionErrorKind {
             InstructionErrorKind::Insecure => {
                 Some("--allow security.insecure allows it; the step then has every capability".to_owned())
             }
+            InstructionErrorKind::Fetch { source, .. } => source.hint(),
             InstructionErrorKind::Duration(error) => Some(error.hint()),
             InstructionErrorKind::Port(error) => Some(error.hint()),
             InstructionErrorKind::Mount(problem) => problem.hint.clone(),

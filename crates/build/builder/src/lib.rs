@@ -13,6 +13,7 @@
 mod archive;
 mod build;
 mod context;
+mod contexts;
 mod error;
 mod export;
 mod facts;
@@ -34,13 +35,16 @@ mod select;
 mod solve;
 mod source;
 mod state;
+mod step;
 mod transfer;
 mod tree;
 mod users;
 
 pub use build::{BuildOutcome, Builder, PlatformImage, build};
 pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
+pub use archive::ArchiveError;
 pub use place::PlaceError;
+pub use remote::{AddressError, FetchError};
 pub use request::{BuildRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
 pub use select::SelectError;
 pub use source::{Advice, AdvisedMount, ImageSource, Isolate, Isolated, StageFiles, StepAdvisor, StepFacts};

@@ -137,7 +137,9 @@ impl<'a> Solve<'a> {
             let origin = if has_content {
                 let origin = self.origin(spec.from.as_deref(), at, mode)?;
                 let content = match spec.kind {
-                    SpecKind::Bind => self.content(&origin, std::slice::from_ref(&spec.source), mode)?,
+                    SpecKind::Bind => self
+                        .content(&origin, std::slice::from_ref(&spec.source), mode)
+                        .map_err(|stop| placed(stop, at))?,
                     // What a cache begins with is not what it holds later.
                     _ => KeyWriter::new("cache").finish(),
                 };
@@ -326,6 +328,15 @@ impl<'a> Solve<'a> {
             .mounts
             .push(Mount { target, kind: MountKind::Bind { source: socket.clone(), read_only: false } });
         Ok(())
+    }
+}
+
+/// Tells an error of a mount's source where the mount stands.
+fn placed(stop: Stop, at: &At<'_>) -> Stop {
+    match stop {
+        Stop::Failed(BuildError::Select(error)) => failed(at, error),
+        Stop::Failed(BuildError::Tree(error)) => failed(at, error),
+        other => other,
     }
 }
 

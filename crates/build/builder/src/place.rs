@@ -92,7 +92,10 @@ impl<'a, 'w> Placer<'a, 'w> {
         }
         let (uid, gid) = self.to.owner.unwrap_or((0, 0));
         let time = self.to.time.unwrap_or(self.to.now);
-        let mode = self.to.mode.as_ref().map_or(0o755, |change| change.apply(0o755, true));
+        let mode = match &self.to.mode {
+            Some(ModeChange::Bits(bits)) => *bits,
+            _ => 0o755,
+        };
         self.writer.create_folders(folder, mode, uid, gid, (time, 0))?;
         Ok(())
     }
@@ -103,7 +106,17 @@ impl<'a, 'w> Placer<'a, 'w> {
         let existing = self.writer.occupant(&target)?;
         if selected.node.is_folder() {
             match existing {
-                None => self.make_folders(&target)?,
+                // A folder that takes the place of nothing is the source in all but name.
+                None => {
+                    if let Some(parent) = target.parent().map(Path::to_owned) {
+                        self.make_folders(&parent)?;
+                    }
+                    let mut metadata = self.metadata(&selected.node);
+                    if let Some(ModeChange::Symbolic(_)) = self.to.mode {
+                        metadata.mode = selected.node.mode;
+                    }
+                    self.writer.folder(&target, &metadata)?;
+                }
                 Some(Occupant::Folder) => {}
                 Some(_) => return Err(PlaceError::NoFolder(target)),
             }

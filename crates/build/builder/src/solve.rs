@@ -5,22 +5,20 @@
 //! where it takes something from it. A stage nobody needs is not built, and said so by the caller.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use longshore_dockerfile::{Base, Dockerfile, Instruction, InstructionKind, StageGraph, parse_trigger};
-use longshore_events::{Events, TaskKind};
+use longshore_events::Events;
 use longshore_oci::{ImageConfig, Platform};
-use longshore_snapshot::{Chain, Snapshot, Snapshots, View};
+use longshore_snapshot::{Chain, Snapshots, View};
 
 use crate::build::Builder;
-use crate::context::{ContextTree, IgnoreError, ignore_file};
+use crate::context::ContextTree;
 use crate::error::{BuildError, InstructionError, InstructionErrorKind, Place};
 use crate::images::Images;
-use crate::key::{Key, KeyWriter};
-use crate::memory::HashMemory;
+use crate::key::KeyWriter;
 use crate::metadata::{self, Scope};
-use crate::records::{LockError, Records};
+use crate::records::Records;
 use crate::request::{BuildRequest, Context};
 use crate::source::Isolated;
 use crate::state::{StageState, Step};
@@ -77,8 +75,8 @@ pub(crate) struct Solve<'a> {
     slots: Vec<(Mutex<Slot>, Condvar)>,
     snapshots: OnceLock<Snapshots>,
     isolated: Mutex<Option<Isolated>>,
-    context: OnceLock<Arc<ContextTree>>,
-    named: Mutex<HashMap<String, Arc<ContextTree>>>,
+    pub(crate) context: OnceLock<Arc<ContextTree>>,
+    pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
     pub(crate) prepared: Mutex<HashMap<(usize, usize), Arc<Prepared>>>,
     pub(crate) done: Mutex<Count>,
 }
@@ -263,9 +261,11 @@ impl<'a> Solve<'a> {
         let (mut state, image_triggers) = self.base(index, mode)?;
         state.start();
         let image_triggers = self.read_triggers(&image_triggers, index)?;
-        let all: Vec<(&Instruction, bool)> = image_triggers
+        let from = self.from(index);
+        let of_stage = stage.triggers.iter().map(|instruction| at_from(instruction.clone(), from));
+        let triggers: Vec<Instruction> = image_triggers.into_iter().chain(of_stage).collect();
+        let all: Vec<(&Instruction, bool)> = triggers
             .iter()
-            .chain(stage.triggers.iter())
             .map(|instruction| (instruction, true))
             .chain(stage.instructions.iter().map(|instruction| (instruction, false)))
             .collect();
@@ -321,7 +321,7 @@ impl<'a> Solve<'a> {
             let instruction = parse_trigger(trigger)
                 .map_err(|problems| refuse(problems.into_iter().map(|problem| problem.message).collect()))?;
             self.graph.needs_of(index, &instruction).map_err(|problem| refuse(problem.message))?;
-            instructions.push(Instruction { line: from.line, last_line: from.last_line, ..instruction });
+            instructions.push(at_from(instruction, from));
         }
         Ok(instructions)
     }
@@ -412,60 +412,6 @@ impl<'a> Solve<'a> {
         }
     }
 
-    /// The build context.
-    pub(crate) fn context(&self) -> Result<Arc<ContextTree>, BuildError> {
-        if let Some(tree) = self.context.get() {
-            return Ok(Arc::clone(tree));
-        }
-        let Context::Folder(folder) = &self.request.context else {
-            let what = "is an image, and the build context must be a folder".to_owned();
-            return Err(BuildError::NamedContext { name: "context".to_owned(), what });
-        };
-        let tree = self.open_context(folder, self.request.dockerfile.path.as_deref())?;
-        Ok(Arc::clone(self.context.get_or_init(|| tree)))
-    }
-
-    /// A named context that is a folder.
-    pub(crate) fn named_tree(&self, name: &str) -> Result<Arc<ContextTree>, BuildError> {
-        let mut named = held(&self.named);
-        if let Some(tree) = named.get(name) {
-            return Ok(Arc::clone(tree));
-        }
-        let Some(Context::Folder(folder)) = self.named_context(name) else {
-            let what = "is no folder".to_owned();
-            return Err(BuildError::NamedContext { name: name.to_owned(), what });
-        };
-        let tree = self.open_context(folder, None)?;
-        named.insert(name.to_owned(), Arc::clone(&tree));
-        Ok(tree)
-    }
-
-    fn open_context(&self, folder: &Path, dockerfile: Option<&Path>) -> Result<Arc<ContextTree>, BuildError> {
-        let ignore = ignore_file(folder, dockerfile).map_err(|error| match error {
-            IgnoreError::File(error) => BuildError::from(error),
-            IgnoreError::Patterns { file, text, problems } => BuildError::Dockerfile {
-                file: file.display().to_string(),
-                source_text: text,
-                diagnostics: problems,
-            },
-        })?;
-        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = KeyWriter::new("context").bytes(path.as_os_str().as_encoded_bytes()).finish();
-        let memory = HashMemory::open(self.records.hashes(&name));
-        Ok(Arc::new(ContextTree::open(folder, ignore, memory)?))
-    }
-
-    /// Keeps what was hashed for the next build.
-    pub(crate) fn remember(&self) -> Result<(), BuildError> {
-        if let Some(context) = self.context.get() {
-            context.remember()?;
-        }
-        for tree in held(&self.named).values() {
-            tree.remember()?;
-        }
-        Ok(())
-    }
-
     fn instruction(&self, state: &mut StageState, at: At<'_>, mode: Mode) -> Result<(), Stop> {
         let scope = self.scope();
         if metadata::apply(state, at.instruction, &scope).map_err(Box::new)? {
@@ -503,90 +449,6 @@ impl<'a> Solve<'a> {
     pub(crate) fn view(&self, state: &StageState) -> Result<View, BuildError> {
         Ok(self.chain(state)?.view(&self.events)?)
     }
-
-    /// Label of a step's task: `[builder 3/6] RUN go build`.
-    pub(crate) fn label(&self, at: &At<'_>) -> String {
-        let stage = if self.graph.stages.len() > 1 {
-            format!("{} ", self.graph.stages[at.stage].label())
-        } else {
-            String::new()
-        };
-        let trigger = if at.is_trigger { "ONBUILD " } else { "" };
-        let text = at.instruction.text.replace('\n', " ");
-        format!("[{}{stage}{}/{}] {trigger}{text}", self.prefix, at.step, at.steps)
-    }
-
-    /// Does one step unless its result is known: `work` fills a draft on the state's files. Returns the key that it left its result under.
-    pub(crate) fn step(
-        &self,
-        state: &StageState,
-        at: &At<'_>,
-        key: Key,
-        mode: Mode,
-        work: &mut dyn FnMut(&Doing<'_>) -> Result<Snapshot, Stop>,
-    ) -> Result<Key, Stop> {
-        let again = self.request.no_cache.applies_to(self.graph.stages[at.stage].name.as_deref());
-        let plain = key;
-        let key = self.generation(plain);
-        if mode == Mode::Probe {
-            return if again { Err(Stop::Unknown) } else { Ok(key) };
-        }
-        let label = self.label(at);
-        let counted = |cached: bool| {
-            let mut done = held(&self.done);
-            done.steps += 1;
-            done.cached += usize::from(cached);
-        };
-        let known = |key: &Key| self.snapshots().get(&key.snapshot()).map(|found| found.is_some());
-        if !again && known(&key)? {
-            self.events.task(TaskKind::Step, label).cached("");
-            counted(true);
-            return Ok(key);
-        }
-        let lock = self.records.lock(&key.hex(), &self.events).map_err(|error| match error {
-            LockError::File(error) => BuildError::from(error),
-            LockError::Cancelled(cancelled) => BuildError::from(cancelled),
-        })?;
-        if !again && known(&key)? {
-            self.events.task(TaskKind::Step, label).cached("");
-            counted(true);
-            return Ok(key);
-        }
-        let wanted = if again { self.next_generation(plain) } else { key };
-        let task = self.events.task(TaskKind::Step, label);
-        work(&Doing { task: &task, key: wanted, state })?;
-        if again {
-            self.records.put(&generation_key(&plain), &wanted)?;
-        }
-        task.done("");
-        counted(false);
-        drop(lock);
-        Ok(wanted)
-    }
-
-    /// The key that a step's newest result has, after builds that did known steps again.
-    fn generation(&self, key: Key) -> Key {
-        self.records.get(&generation_key(&key)).unwrap_or(key)
-    }
-
-    fn next_generation(&self, key: Key) -> Key {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut next = KeyWriter::new("again");
-        next.key(&key).text(&format!("{} {}", now.as_nanos(), std::process::id()));
-        next.finish()
-    }
-}
-
-/// A step that is being done.
-pub(crate) struct Doing<'d> {
-    pub(crate) task: &'d longshore_events::Task,
-    /// Where the result goes.
-    pub(crate) key: Key,
-    pub(crate) state: &'d StageState,
-}
-
-fn generation_key(key: &Key) -> Key {
-    KeyWriter::new("generation").key(key).finish()
 }
 
 /// Ends a slot that its thread left without a result, by an error or a panic: nobody waits for ever.
@@ -603,6 +465,11 @@ impl Drop for Finish<'_> {
         }
         self.ready.notify_all();
     }
+}
+
+/// A trigger as messages name it: its own line is in another file, so that of the FROM that brought it counts.
+fn at_from(trigger: Instruction, from: &Instruction) -> Instruction {
+    Instruction { line: from.line, last_line: from.last_line, ..trigger }
 }
 
 fn makes_layer(instruction: &Instruction) -> bool {

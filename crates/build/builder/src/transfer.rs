@@ -10,7 +10,7 @@ use longshore_dockerfile::wildcard::{PatternError, is_pattern};
 use longshore_snapshot::Snapshot;
 
 use crate::archive;
-use crate::error::{BuildError, InstructionErrorKind};
+use crate::error::InstructionErrorKind;
 use crate::key::{Key, KeyWriter};
 use crate::mode::ModeChange;
 use crate::origin::{Origin, failed};
@@ -18,7 +18,8 @@ use crate::place::{Destination, Placer};
 use crate::remote;
 use crate::rules::Rules;
 use crate::select::{Filter, SelectError, Selected, describe, select};
-use crate::solve::{At, Doing, Mode, Solve, Stop, held};
+use crate::step::Doing;
+use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::state::StageState;
 use crate::tree::{FileTree, names_folder};
 use crate::users::{file_owner, needs_lookup};
@@ -30,8 +31,10 @@ pub(crate) const MAX_USERS: u64 = 1 << 20;
 enum From {
     /// `--from`, or the build context.
     Origin,
-    /// An address or a heredoc, fetched.
+    /// A heredoc.
     Tree(Arc<dyn FileTree>),
+    /// What an address holds.
+    Remote(remote::Remote),
 }
 
 /// One source of COPY or ADD, made sense of.
@@ -162,24 +165,11 @@ impl<'a> Solve<'a> {
         let exclude = (!words.exclude.is_empty()).then(|| Rules::of(&words.exclude)).transpose();
         let exclude = exclude.map_err(|error| failed(at, SelectError::from(error)))?;
         if let Some(address) = remote::Address::read(path) {
-            if !is_add {
-                let expected = "a path: COPY takes no addresses, ADD does".to_owned();
-                let kind =
-                    InstructionErrorKind::Value { what: "the source", value: path.to_owned(), expected };
-                return Err(failed(at, kind));
-            }
-            let wanted = remote::Wanted {
-                checksum: words.checksum.as_deref(),
-                keep_git_dir: transfer.keep_git_dir.unwrap_or(false),
-            };
-            let fetched = self.fetch(at, &address, &wanted, mode)?;
-            return Ok(PreparedSource {
-                from: From::Tree(fetched.tree),
-                path: fetched.path,
-                required: None,
-                filter: Filter { include: None, exclude },
-                unpack: transfer.unpack.unwrap_or(false),
-            });
+            let unpack = transfer.unpack.unwrap_or(false);
+            let remote = self.remote(at, (transfer, words, is_add), (path, address), mode)?;
+            let path = remote.path.clone();
+            let filter = Filter { include: None, exclude };
+            return Ok(PreparedSource { from: From::Remote(remote), path, required: None, filter, unpack });
         }
         if words.checksum.is_some() {
             let expected = "used with an address alone".to_owned();
@@ -200,6 +190,32 @@ impl<'a> Solve<'a> {
         })
     }
 
+    fn remote(
+        &self,
+        at: &At<'_>,
+        (transfer, words, is_add): (&Transfer, &Words, bool),
+        (text, address): (&str, Result<remote::Address, remote::AddressError>),
+        mode: Mode,
+    ) -> Result<remote::Remote, Stop> {
+        let value = |what, value: &str, expected: &str| {
+            let (value, expected) = (remote::without_credentials(value), expected.to_owned());
+            failed(at, InstructionErrorKind::Value { what, value, expected })
+        };
+        if !is_add {
+            return Err(value("the source", text, "a path: COPY takes no addresses, ADD does"));
+        }
+        if let Some(checksum) = words.checksum.as_deref().filter(|_| transfer.sources.len() > 1) {
+            return Err(value("--checksum", checksum, "used with one source alone"));
+        }
+        let address = address.map_err(|error| {
+            let (address, source) = (remote::without_credentials(text), Box::new(error.into()));
+            failed(at, InstructionErrorKind::Fetch { address, source })
+        })?;
+        let wanted =
+            remote::Wanted { checksum: words.checksum.as_deref(), keep_git_dir: transfer.keep_git_dir };
+        self.fetch(at, &address, &wanted, mode)
+    }
+
     fn heredoc(&self, state: &StageState, at: &At<'_>, heredoc: &Heredoc) -> Result<PreparedSource, Stop> {
         let mut text = heredoc.text();
         if heredoc.expand {
@@ -218,10 +234,16 @@ impl<'a> Solve<'a> {
         })
     }
 
-    fn tree_of(&self, source: &PreparedSource, origin: &Origin) -> Result<Arc<dyn FileTree>, BuildError> {
+    fn tree_of(
+        &self,
+        at: &At<'_>,
+        source: &PreparedSource,
+        origin: &Origin,
+    ) -> Result<Arc<dyn FileTree>, Stop> {
         match &source.from {
-            From::Origin => self.tree(origin),
+            From::Origin => Ok(self.tree(origin)?),
             From::Tree(tree) => Ok(Arc::clone(tree)),
+            From::Remote(remote) => self.remote_tree(at, remote),
         }
     }
 
@@ -237,7 +259,11 @@ impl<'a> Solve<'a> {
         let look = &mut || {
             let mut content = KeyWriter::new("sources");
             for source in sources {
-                let tree = self.tree_of(source, origin)?;
+                if let From::Remote(remote) = &source.from {
+                    remote.describe(source.unpack, source.filter.exclude.as_ref(), &mut content);
+                    continue;
+                }
+                let tree = self.tree_of(at, source, origin)?;
                 let selected = self.select(at, source, &*tree, origin)?;
                 describe(&*tree, &selected, &mut content).map_err(|error| failed(at, error))?;
                 content.flag(source.unpack);
@@ -252,9 +278,15 @@ impl<'a> Solve<'a> {
             for rules in [&source.filter.include, &source.filter.exclude] {
                 short.optional(rules.as_ref().map(ToString::to_string).as_deref());
             }
-            if let From::Tree(tree) = &source.from {
-                let selected = self.select(at, source, &**tree, origin)?;
-                describe(&**tree, &selected, &mut short).map_err(|error| failed(at, error))?;
+            match &source.from {
+                From::Origin => {}
+                From::Tree(tree) => {
+                    let selected = self.select(at, source, &**tree, origin)?;
+                    describe(&**tree, &selected, &mut short).map_err(|error| failed(at, error))?;
+                }
+                From::Remote(remote) => {
+                    remote.describe(source.unpack, source.filter.exclude.as_ref(), &mut short);
+                }
             }
         }
         self.remembered(&short.finish(), mode, look)
@@ -353,7 +385,7 @@ impl<'a> Solve<'a> {
         let mut draft = self.snapshots().draft(&chain)?;
         let mut writer = draft.writer(chain.view(&self.events)?)?;
         for source in &prepared.sources {
-            let tree = self.tree_of(source, origin)?;
+            let tree = self.tree_of(at, source, origin)?;
             for selected in self.select(at, source, &*tree, origin)? {
                 let mut placer = Placer::new(&*tree, &mut writer, to, &self.events);
                 if source.unpack
@@ -452,7 +484,7 @@ fn created_by(transfer: &Transfer, words: &Words, is_add: bool) -> String {
     }
     for source in &words.sources {
         line.push(' ');
-        line.push_str(source);
+        line.push_str(&remote::without_credentials(source));
     }
     for source in &transfer.sources {
         if let Source::Heredoc(heredoc) = source {

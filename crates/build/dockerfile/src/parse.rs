@@ -123,9 +123,8 @@ impl<'s> Parser<'s> {
         }
         if self.file.instructions.is_empty() {
             let message = "the file has no instructions";
-            let end = self.source.len();
             self.diagnostics.push(
-                Diagnostic::error("no-instructions", end..end, message)
+                Diagnostic::error("no-instructions", 0..0, message)
                     .with_hint("a Dockerfile starts with FROM"),
             );
         }

@@ -235,8 +235,7 @@ impl Builder<'_> {
             }
         }
         if starts.is_empty() {
-            let end = self.file.source.len();
-            self.problem("no-stages", &(end..end), "the file has no stages to build");
+            self.problem("no-stages", &(0..0), "the file has no stages to build");
         }
         starts
     }

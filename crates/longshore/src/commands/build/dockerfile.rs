@@ -8,8 +8,9 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use longshore_builder::{
     BuildError, BuildOutcome, BuildRequest, Builder, Context as BuildContext, DockerfileSource, Isolate,
-    Isolated, NetworkMode, NoCache, Secret,
+    Isolated, NetworkMode, NoCache, Secret, StepAdvisor,
 };
+use longshore_gocache::GoCacheAdvisor;
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
 use longshore_sandbox::Isolation;
@@ -85,6 +86,10 @@ pub(super) struct DockerfileArgs {
     /// How RUN steps are isolated [default: the best that works here; see `longshore doctor`]
     #[arg(long, value_name = "NAME", requires = "file")]
     isolation: Option<Isolation>,
+
+    /// Keep what Go compiles in RUN steps, outside of the layers: an edit then takes a moment, and the image stays the same
+    #[arg(long, requires = "file")]
+    go_cache: bool,
 
     /// Let RUN steps trust this machine's certificate authorities, without leaving them in a layer
     #[arg(long, requires = "file")]
@@ -226,12 +231,13 @@ pub(super) fn build(
     let found = StageImages::new(context)?;
     let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
     let isolate = IsolationChoice { pinned: arguments.isolation, store: &store };
+    let advisor = arguments.go_cache.then(|| go_cache(&store)).transpose()?;
     let builder = Builder {
         store: &store,
         snapshots: Snapshots::open(&store, ownership(), true)?,
         images: &found,
         http: http.as_ref(),
-        advisors: Vec::new(),
+        advisors: advisor.iter().map(|advisor| advisor as &dyn StepAdvisor).collect(),
         environment: longshore_process::Environment::inherited(),
         isolate: &isolate,
     };
@@ -248,6 +254,18 @@ pub(super) fn build(
             Err(CommandError::from(error).in_file(file.name(), &file.bytes))
         }
     }
+}
+
+/// What offers Go's build cache to steps, with a copy of this program for them to start.
+fn go_cache(store: &longshore_store::Store) -> Result<GoCacheAdvisor, CommandError> {
+    use std::os::unix::fs::MetadataExt;
+    let executable = Path::new("/proc/self/exe");
+    let about =
+        std::fs::metadata(executable).map_err(longshore_files::FileError::of("look at", executable))?;
+    let name = format!("{}-{}-{}.{}", about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+    let helper = store.cache_folder("go-front").join(name);
+    longshore_gocache::install_helper(executable, &helper)?;
+    Ok(GoCacheAdvisor { caches: store.cache_folder("go-build"), helper })
 }
 
 /// How files are owned in the snapshots that this process works with.

@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::images;
 use crate::location::ImageLocation;
 use crate::services::{self, Service, Services, ServicesArgs, Several};
+use crate::settings::GO_OPTIONS;
 use crate::ui::{CommandError, Ui, size};
 use tags::TagTemplate;
 
@@ -34,14 +35,18 @@ pub(crate) use tags::TagError;
 /// Build a Go service, or a Dockerfile, into an image
 ///
 /// Compiles the main package for each platform, puts it on the base, and keeps the image in the store. The same source and the
-/// same longshore.lock give the same digest on every machine. With -f, builds a Dockerfile with PATH as its context, with no daemon and no
-/// root. Prints the image's digest, and nothing else, on standard output.
+/// same longshore.lock give the same digest on every machine.
+///
+/// With -f, builds a Dockerfile with PATH as its context, with no daemon and no root; Go options do not apply then.
+///
+/// Prints the image's digest, and nothing else, on standard output.
 #[derive(Debug, Args)]
+#[command(mut_arg("path", |path| path.help("Folder of a Go module, or of a package in it; with -f, the build context")))]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
     services: ServicesArgs,
 
-    /// Name of the image; `{name}` stands for the service's [default: {name}:latest]
+    /// Name of the image; `{name}` stands for the service's [default: {name}:latest, and none with -f]
     #[arg(long, short, value_name = "NAME[:TAG]", help_heading = "Output options")]
     tag: Vec<TagTemplate>,
 
@@ -59,11 +64,11 @@ pub(crate) struct BuildArgs {
     load: Option<LoadEngine>,
 
     /// Fail if anything is not as longshore.lock says
-    #[arg(long)]
+    #[arg(long, help_heading = GO_OPTIONS)]
     locked: bool,
 
-    /// Build even if nothing changed since the last build
-    #[arg(long)]
+    /// Do all of it again, even if nothing changed since the last build
+    #[arg(long, help_heading = "Build options")]
     no_cache: bool,
 
     #[command(flatten)]

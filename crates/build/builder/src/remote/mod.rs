@@ -1,0 +1,402 @@
+//! What COPY and ADD take from elsewhere than a tree: text in the Dockerfile, files from web servers, git repositories.
+//!
+//! What an address holds is identified before it is fetched wherever that is possible: by `--checksum`, or by a commit. Then a step whose
+//! result is known needs no network. Otherwise the server is asked, which probing leaves to the build.
+
+mod address;
+mod checkout;
+mod error;
+mod git;
+mod shown;
+mod web;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use longshore_events::{Task, TaskKind};
+use longshore_files::{AtomicFile, FileError};
+use longshore_oci::{Algorithm, Digest};
+use longshore_snapshot::NodeKind;
+
+use self::address::{GitAddress, WebAddress};
+use self::git::{Access, Git, Resolved};
+use self::web::Web;
+use crate::error::InstructionErrorKind;
+use crate::key::{Key, KeyWriter};
+use crate::origin::failed;
+use crate::records::LockError;
+use crate::rules::Rules;
+use crate::solve::{At, Mode, Solve, Stop, held};
+use crate::tree::{FileNode, FileTree, SingleFile, TreeError};
+
+pub(crate) use self::address::Address;
+pub use self::error::{AddressError, FetchError};
+pub(crate) use self::shown::without_credentials;
+
+/// A tree with one file whose content stands in the Dockerfile.
+pub(crate) fn inline(name: &str, text: &[u8], now: i64, folder: &Path) -> Result<SingleFile, FileError> {
+    let content = unnamed(folder, text)?;
+    let kind = NodeKind::File { size: text.len() as u64 };
+    let node =
+        FileNode { kind, mode: 0o644, uid: 0, gid: 0, mtime: (now, 0), xattrs: BTreeMap::new(), inode: None };
+    Ok(SingleFile { name: OsString::from(name), node, content, digest: *blake3::hash(text).as_bytes() })
+}
+
+/// A tree with nothing in it.
+pub(crate) fn nothing() -> Nothing {
+    Nothing
+}
+
+/// A tree with nothing in it: for folders that are made and filled by nobody.
+pub(crate) struct Nothing;
+
+impl FileTree for Nothing {
+    fn lookup(&self, _: &Path) -> Result<Option<FileNode>, TreeError> {
+        Ok(None)
+    }
+
+    fn list(&self, _: &Path) -> Result<Vec<(OsString, FileNode)>, TreeError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, path: &Path) -> Result<File, TreeError> {
+        Err(TreeError::NotAFile(path.to_owned()))
+    }
+
+    fn hash(&self, path: &Path, _: &FileNode) -> Result<[u8; 32], TreeError> {
+        Err(TreeError::NotAFile(path.to_owned()))
+    }
+}
+
+/// A file without a name that holds `bytes`.
+fn unnamed(folder: &Path, bytes: &[u8]) -> Result<File, FileError> {
+    let mut file = tempfile::tempfile_in(folder).map_err(FileError::of("create a file in", folder))?;
+    file.write_all(bytes).map_err(FileError::of("write a file in", folder))?;
+    Ok(file)
+}
+
+/// Notes that an item of the store's cache is in use.
+fn used(item: &Path) -> Result<(), FileError> {
+    AtomicFile::create_in(item)?.commit_unsynced(&item.join("last-used"))
+}
+
+/// What ADD says of an address.
+pub(crate) struct Wanted<'w> {
+    pub(crate) checksum: Option<&'w str>,
+    pub(crate) keep_git_dir: Option<bool>,
+}
+
+/// What an address holds, known by its identity and fetched when it is needed.
+pub(crate) struct Remote {
+    /// Equal for equal content under equal names.
+    identity: Key,
+    /// Pattern for what of the tree is meant.
+    pub(crate) path: String,
+    address: String,
+    source: Source,
+    tree: Mutex<Option<Arc<dyn FileTree>>>,
+}
+
+enum Source {
+    Web { address: WebAddress, digest: Digest, is_pinned: bool },
+    Git { address: GitAddress, resolved: Resolved, keeps_git_folder: bool },
+}
+
+impl Remote {
+    /// Writes into a key what is taken of it.
+    pub(crate) fn describe(&self, unpack: bool, exclude: Option<&Rules>, key: &mut KeyWriter) {
+        key.text("address").key(&self.identity).flag(unpack);
+        key.optional(exclude.map(ToString::to_string).as_deref());
+    }
+}
+
+impl<'a> Solve<'a> {
+    /// What an address holds. While probing no server is asked.
+    pub(crate) fn fetch(
+        &self,
+        at: &At<'_>,
+        address: &Address,
+        wanted: &Wanted<'_>,
+        mode: Mode,
+    ) -> Result<Remote, Stop> {
+        let shown = address.shown();
+        let (identity, path, source) = match address {
+            Address::Web(web) => self.find_file(at, web, wanted, mode)?,
+            Address::Git(git) => self.find_commit(at, git, wanted, mode)?,
+        };
+        Ok(Remote { identity, path, address: shown, source, tree: Mutex::default() })
+    }
+
+    fn find_file(
+        &self,
+        at: &At<'_>,
+        address: &WebAddress,
+        wanted: &Wanted<'_>,
+        mode: Mode,
+    ) -> Result<(Key, String, Source), Stop> {
+        let digest = match wanted.checksum {
+            Some(checksum) => sha256(checksum).map_err(|kind| failed(at, kind))?,
+            None if mode == Mode::Probe => return Err(Stop::Unknown),
+            None => {
+                let _alone = self.alone("address", address.url.as_str())?;
+                let asked = self.web().ask(address);
+                asked.map_err(|error| failed_fetch(at, &longshore_http::redacted(&address.url), error))?
+            }
+        };
+        let identity = web::identity(address, &digest);
+        let is_pinned = wanted.checksum.is_some();
+        Ok((identity, literal(&address.name), Source::Web { address: address.clone(), digest, is_pinned }))
+    }
+
+    fn find_commit(
+        &self,
+        at: &At<'_>,
+        address: &GitAddress,
+        wanted: &Wanted<'_>,
+        mode: Mode,
+    ) -> Result<(Key, String, Source), Stop> {
+        let mut address = address.clone();
+        let keeps_git_folder = merge(&mut address, wanted).map_err(|kind| failed(at, kind))?;
+        let named = pinned(&address).map_err(|error| failed_fetch(at, &address.shown(), error))?;
+        let resolved = match named {
+            Some(resolved) => resolved,
+            None if mode == Mode::Probe => return Err(Stop::Unknown),
+            None => {
+                let _alone = self.alone("git", &address.remote)?;
+                let resolved = self.with_git(&address, |git| git.resolve());
+                resolved.map_err(|error| failed_fetch(at, &address.shown(), error))?
+            }
+        };
+        resolved.check(address.checksum.as_deref()).or_else(|error| match resolved.reference {
+            // It may be a tag's object: what commit that is, only the repository tells.
+            None => Ok(()),
+            Some(_) => Err(failed_fetch(at, &address.shown(), error)),
+        })?;
+        let identity = git::identity(&address, &resolved, keeps_git_folder);
+        let path = literal(&address.folder);
+        Ok((identity, path, Source::Git { address, resolved, keeps_git_folder }))
+    }
+
+    /// The files of an address, fetched if they are not here.
+    pub(crate) fn remote_tree(&self, at: &At<'_>, remote: &Remote) -> Result<Arc<dyn FileTree>, Stop> {
+        let mut tree = held(&remote.tree);
+        if let Some(tree) = &*tree {
+            return Ok(Arc::clone(tree));
+        }
+        let made: Arc<dyn FileTree> = match &remote.source {
+            Source::Web { address, digest, is_pinned } => {
+                let _alone = self.alone("content", digest.encoded())?;
+                let file = self.web().file(address, digest, *is_pinned);
+                Arc::new(file.map_err(|error| failed_fetch(at, &remote.address, error))?)
+            }
+            Source::Git { address, resolved, keeps_git_folder } => {
+                let _alone = self.alone("git", &address.remote)?;
+                let store = self.builder.store;
+                let checkout = self.with_git(address, |git| {
+                    checkout::Checkout::make(git, store, address, resolved, *keeps_git_folder)
+                });
+                Arc::new(checkout.map_err(|error| failed_fetch(at, &remote.address, error))?)
+            }
+        };
+        *tree = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn web(&self) -> Web<'_> {
+        Web { store: self.builder.store, http: self.builder.http, events: &self.events }
+    }
+
+    /// Works with a repository, whose lock the caller holds.
+    fn with_git<T>(
+        &self,
+        address: &GitAddress,
+        work: impl FnOnce(&Git<'_>) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let task: Task = self.events.task(TaskKind::Download, address.shown());
+        let access = self.access();
+        let is_offline = self.builder.http.is_none();
+        let surroundings = (&self.builder.environment, &access);
+        let git = Git::new(self.builder.store, address, surroundings, is_offline, &task)?;
+        let done = work(&git)?;
+        task.done("");
+        Ok(done)
+    }
+
+    /// The ssh agent and the secrets that were given for git, by the names that BuildKit has for them.
+    fn access(&self) -> Access {
+        let secret = |id: &str| {
+            let secret = self.request.secrets.get(id)?;
+            let text = String::from_utf8_lossy(secret.reveal()).trim().to_owned();
+            (!text.is_empty()).then_some(text)
+        };
+        let token = |token: String| format!("basic {}", BASE64.encode(format!("x-access-token:{token}")));
+        Access {
+            agent: self.request.ssh.get("default").cloned(),
+            authorization: secret("GIT_AUTH_HEADER").or_else(|| secret("GIT_AUTH_TOKEN").map(token)),
+        }
+    }
+
+    /// Keeps other builds from fetching the same at the same time: they find what this one leaves.
+    fn alone(&self, kind: &str, name: &str) -> Result<longshore_files::Lock, Stop> {
+        let key = KeyWriter::new(kind).text(name).finish();
+        self.records.lock(&key.hex(), &self.events).map_err(|error| match error {
+            LockError::File(error) => error.into(),
+            LockError::Cancelled(cancelled) => cancelled.into(),
+        })
+    }
+}
+
+/// What a flag and the address say together. Returns whether `.git` is kept.
+fn merge(address: &mut GitAddress, wanted: &Wanted<'_>) -> Result<bool, InstructionErrorKind> {
+    if let Some(checksum) = wanted.checksum {
+        if address::check_commit(checksum).is_err() {
+            return Err(checksum_error(checksum, "the hexadecimal digits of a commit"));
+        }
+        if address.checksum.as_deref().is_some_and(|own| own != checksum) {
+            return Err(checksum_error(checksum, "what the address says, too"));
+        }
+        address.checksum = Some(checksum.to_owned());
+    }
+    match (wanted.keep_git_dir, address.keep_git_folder) {
+        (Some(flag), Some(own)) if flag != own => {
+            let expected = "what the address says, too".to_owned();
+            Err(InstructionErrorKind::Value { what: "--keep-git-dir", value: flag.to_string(), expected })
+        }
+        (flag, own) => Ok(flag.or(own).unwrap_or(false)),
+    }
+}
+
+/// What an address means that names its commit, so that no server need be asked. Errors: it must name one and does not.
+fn pinned(address: &GitAddress) -> Result<Option<Resolved>, FetchError> {
+    if let Some(reference) = address.reference.as_deref().filter(|reference| address::is_commit(reference)) {
+        return Ok(Some(Resolved::commit(reference)));
+    }
+    if !address.by_commit {
+        return Ok(None);
+    }
+    match address.checksum.as_deref().filter(|checksum| address::is_commit(checksum)) {
+        Some(checksum) => Ok(Some(Resolved::commit(checksum))),
+        None => {
+            let checksum = address.checksum.clone().unwrap_or_default();
+            Err(AddressError::value(
+                "checksum",
+                &checksum,
+                "a whole commit where fetch-by-commit is asked for",
+            )
+            .into())
+        }
+    }
+}
+
+/// `--checksum` of a file.
+fn sha256(checksum: &str) -> Result<Digest, InstructionErrorKind> {
+    let digest: Option<Digest> = checksum.parse().ok();
+    let digest = digest.filter(|digest| digest.algorithm() == Algorithm::Sha256);
+    digest.ok_or_else(|| checksum_error(checksum, "sha256: and 64 hexadecimal digits"))
+}
+
+fn checksum_error(checksum: &str, expected: &str) -> InstructionErrorKind {
+    InstructionErrorKind::Value {
+        what: "--checksum",
+        value: checksum.to_owned(),
+        expected: expected.to_owned(),
+    }
+}
+
+/// A pattern that matches a path and nothing else.
+fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for character in path.chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+fn failed_fetch(at: &At<'_>, address: &str, error: FetchError) -> Stop {
+    let address = address.to_owned();
+    let kind = match error {
+        FetchError::Cancelled(cancelled) => InstructionErrorKind::Cancelled(cancelled),
+        FetchError::Checksum { expected, found } => {
+            InstructionErrorKind::Checksum { address, expected, found }
+        }
+        other => InstructionErrorKind::Fetch { address, source: Box::new(other) },
+    };
+    failed(at, kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_dockerfile::wildcard::matches;
+
+    use super::*;
+
+    #[test]
+    fn names_are_no_patterns() {
+        for name in ["plain", "a*b", "a[1].txt", "what?", "back\\slash"] {
+            assert!(matches(&literal(name), name).unwrap(), "{name}");
+            assert!(!matches(&literal(name), &format!("{name}x")).unwrap(), "{name}");
+        }
+        assert!(!matches(&literal("a*b"), "axb").unwrap());
+    }
+
+    #[test]
+    fn checksums_of_files_are_sha256() {
+        let good = format!("sha256:{}", "0".repeat(64));
+        assert_eq!(sha256(&good).unwrap().to_string(), good);
+        for bad in ["", "abc", "md5:abc", "sha256:abc", &format!("sha512:{}", "0".repeat(128))] {
+            let error = sha256(bad).unwrap_err().to_string();
+            let expected = format!("--checksum is `{bad}`, and must be sha256: and 64 hexadecimal digits");
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn flags_and_address_must_agree() {
+        let commit = "a".repeat(40);
+        let other = "b".repeat(40);
+        let address = |checksum: Option<&str>, keeps| GitAddress {
+            checksum: checksum.map(str::to_owned),
+            keep_git_folder: keeps,
+            ..GitAddress::default()
+        };
+        for (own, keeps, checksum, flag, expected) in [
+            (None, None, None, None, Some((None, false))),
+            (Some(&*commit), Some(true), None, None, Some((Some(&*commit), true))),
+            (None, None, Some(&*commit), Some(true), Some((Some(&*commit), true))),
+            (Some(&*commit), Some(true), Some(&*commit), Some(true), Some((Some(&*commit), true))),
+            (Some(&*commit), None, Some(&*other), None, None),
+            (None, Some(false), None, Some(true), None),
+            (None, None, Some("main"), None, None),
+        ] {
+            let mut address = address(own, keeps);
+            let merged = merge(&mut address, &Wanted { checksum, keep_git_dir: flag });
+            let merged = merged.ok().map(|keeps| (address.checksum.as_deref(), keeps));
+            assert_eq!(merged, expected);
+        }
+    }
+
+    #[test]
+    fn a_commit_needs_no_server() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let reference = |text: &str| GitAddress { reference: Some(text.to_owned()), ..GitAddress::default() };
+        assert_eq!(pinned(&reference(commit)).unwrap(), Some(Resolved::commit(commit)));
+        assert_eq!(pinned(&reference(&commit[..39])).unwrap(), None);
+        assert_eq!(pinned(&reference("main")).unwrap(), None);
+        let by_commit = |checksum: &str| GitAddress {
+            by_commit: true,
+            checksum: Some(checksum.to_owned()),
+            ..reference("main")
+        };
+        assert_eq!(pinned(&by_commit(commit)).unwrap(), Some(Resolved::commit(commit)));
+        assert!(pinned(&by_commit("0123")).is_err());
+    }
+}
