@@ -138,7 +138,7 @@ const HOW: [(&str, &str); 6] = [
     ),
     (
         "Dockerfile builds",
-        "`longshore build -f FILE CONTEXT -t NAME`; `buildctl build --frontend=dockerfile.v0 --output type=image` (overlayfs, runc); \
+        "`longshore build --go-cache -f FILE CONTEXT -t NAME`; `buildctl build --frontend=dockerfile.v0 --output type=image` (overlayfs, runc); \
          `buildah build --layers --isolation oci` (overlay driver). Base images come from one OCI layout, and every side's image ends in \
          its own store. The Dockerfiles are those of examples/guide with its service; for \"one line changed\" each run changes a \
          constant of the main package. \"20,000 files\" copies as many files of 1 KB into an Alpine image and counts them there. For \
