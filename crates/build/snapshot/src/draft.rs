@@ -20,7 +20,8 @@ use crate::shelf::{DraftFolder, Shelf};
 use crate::snapshots::Snapshot;
 use crate::source::FolderSource;
 use crate::view::View;
-use crate::writer::{Writer, Written};
+use crate::writer::Writer;
+use crate::written::Written;
 
 const WORK: &str = "work";
 const JOURNAL: &str = "journal";

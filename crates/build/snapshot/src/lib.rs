@@ -33,7 +33,9 @@ mod source;
 mod stream;
 mod unpack;
 mod view;
+mod whole;
 mod writer;
+mod written;
 
 pub use beside::{Occupant, Scratch};
 pub use chain::Chain;

@@ -4,12 +4,13 @@
 //! cache/snapshots-root/NAME/   one finished difference or unpacked layer
 //!     tree/        its files: a lower folder of overlays as it is
 //!     owners       owners that cannot stand on disk
+//!     checked      how much it holds
 //!     complete     written last
 //! cache/drafts-root/NAME/      one that is being made; `lock` is held by its process
 //! ```
 //!
 //! A difference gets its name by a rename, so a kill leaves a draft and nothing else; drafts whose lock nobody holds are removed when
-//! the snapshots are opened next. Nothing is synced: all of it can be made again.
+//! the snapshots are opened next. Nothing is synced, since all of it can be made again; `checked` tells what a power failure cut short.
 
 use std::fs::{self, File};
 use std::io;
@@ -137,6 +138,7 @@ impl Shelf {
     pub(crate) fn find(&self, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
         let path = self.folder.join(name);
         match fs::symlink_metadata(path.join(COMPLETE)) {
+            Ok(_) if !crate::whole::is_whole(&path)? => Ok(None),
             Ok(_) => {
                 self.mark_used(&path)?;
                 Ok(Some(path))
@@ -193,18 +195,29 @@ impl Shelf {
     pub(crate) fn adopt(&self, mut draft: DraftFolder, name: &str) -> Result<PathBuf, SnapshotError> {
         let path = self.folder.join(name);
         let inside = |name: &str| draft.path.join(name);
+        crate::whole::note(&draft.path)?;
         File::create(inside(COMPLETE)).map_err(SnapshotError::of("write", inside(COMPLETE)))?;
         File::create(inside(USED)).map_err(SnapshotError::of("write", inside(USED)))?;
         fs::remove_file(inside(LOCK)).map_err(SnapshotError::of("remove", inside(LOCK)))?;
-        match fs::rename(&draft.path, &path) {
-            Ok(()) => {
-                draft.renamed = true;
-                Ok(path)
+        if fs::rename(&draft.path, &path).is_err() {
+            if let Some(theirs) = self.find(name)? {
+                return Ok(theirs);
             }
-            Err(error) => match self.find(name)? {
-                Some(theirs) => Ok(theirs),
-                None => Err(SnapshotError::of("rename to", &path)(error)),
-            },
+            self.clear_away(&path)?;
+            fs::rename(&draft.path, &path).map_err(SnapshotError::of("rename to", &path))?;
+        }
+        draft.renamed = true;
+        Ok(path)
+    }
+
+    /// Takes a folder away that has a finished one's name and is not whole. By a rename, so that nobody finds half of it.
+    fn clear_away(&self, path: &Path) -> Result<(), SnapshotError> {
+        let away = self.draft()?;
+        match fs::rename(path, away.path.join("damaged")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(SnapshotError::of("move away", path)(error))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -4,7 +4,6 @@
 //! the metadata it has there, what is removed leaves a mark if it exists below, and a folder in the place of something else is opaque.
 //! Folders get their times at the end, since each thing that is made in one changes it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,55 +19,10 @@ use crate::copy::copy_file;
 use crate::error::{OWNER, SnapshotError};
 use crate::marks::{self, Marks};
 use crate::node::{Metadata, NodeKind};
-use crate::owners::Owners;
 use crate::source::FolderSource;
 use crate::unpack::copy_node;
 use crate::view::{Place, View};
-
-/// What was written so far; it stays with the draft.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Folders that are in the difference, with the layers below that show through them.
-    folders: HashMap<PathBuf, Vec<usize>>,
-    /// The times that folders get at the end.
-    times: BTreeMap<PathBuf, (i64, u32)>,
-    /// Where owners cannot stand on disk.
-    pub(crate) owners: Option<Owners>,
-}
-
-impl Written {
-    pub(crate) fn with_owners(owners: Option<Owners>) -> Written {
-        Written { owners, ..Written::default() }
-    }
-
-    /// Sets the times of folders.
-    pub(crate) fn set_times(&mut self, tree: &Beneath) -> Result<(), SnapshotError> {
-        for (path, time) in std::mem::take(&mut self.times) {
-            let set = |folder: OwnedFd| Ok(rustix::fs::futimens(folder, &beneath::times(time))?);
-            tree.listed(&path).and_then(set).map_err(SnapshotError::of("set the time of", &path))?;
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, path: &Path) {
-        self.folders.retain(|folder, _| !folder.starts_with(path));
-        self.times.retain(|folder, _| !folder.starts_with(path));
-        if let Some(owners) = &mut self.owners {
-            owners.remove(path);
-        }
-    }
-
-    fn set_owner(&mut self, path: &Path, metadata: &Metadata) -> Option<(u32, u32)> {
-        let owner = (metadata.uid, metadata.gid);
-        match &mut self.owners {
-            Some(owners) => {
-                owners.set(path, owner);
-                None
-            }
-            None => Some(owner),
-        }
-    }
-}
+use crate::written::Written;
 
 /// Writes into a difference as if into the tree.
 ///

@@ -210,10 +210,27 @@ fn drafts_leave_nothing() -> TestResult {
     assert_eq!(fs::read_dir(&drafts)?.count(), 1, "one is being made");
     assert!(again.get(&id(9)?)?.is_none());
     drop(alive);
-    // What is not complete is not there.
+    // What is not complete is not there, nor what a power failure cut short; both give way.
     let half = bench.store.cache_folder("snapshots-root").join(id(9)?.as_str());
     fs::create_dir_all(half.join("tree"))?;
+    for _ in 0..2 {
+        assert!(again.get(&id(9)?)?.is_none());
+        let scratch = again.scratch();
+        let mut draft = again.draft(&scratch)?;
+        let mut writer = draft.writer(scratch.view(&Events::silent())?)?;
+        writer.file(Path::new("a"), &plain(0o644), &mut &b"content"[..])?;
+        draft.commit(&id(9)?)?;
+        assert_eq!(fs::read(half.join("tree/a"))?, b"content");
+        assert!(again.get(&id(9)?)?.is_some());
+        assert_eq!(
+            fs::read_to_string(half.join("checked"))?.split_once(' ').map(|(_, rest)| rest),
+            Some("1 7\n")
+        );
+        File::create(half.join("tree/a"))?;
+        File::create(half.join("checked"))?.write_all(b"another-boot 1 7\n")?;
+    }
     assert!(again.get(&id(9)?)?.is_none());
+    assert_eq!(fs::read_dir(&drafts)?.count(), 0);
     Ok(())
 }
 
