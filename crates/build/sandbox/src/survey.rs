@@ -1,7 +1,6 @@
 //! Trying each rung for real, in a process of its own, so that nothing of it stays.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -137,7 +136,7 @@ pub(crate) fn child() -> i32 {
     let Ok(Some(trial)) = wire::receive::<Trial>(&mut io::stdin()) else { return 1 };
     let answer = if trial.isolation == Isolation::Chroot { chroot() } else { namespaces() };
     // Not std's buffered output: this process ends without flushing it.
-    let Ok(output) = io::stdout().as_fd().try_clone_to_owned() else { return 1 };
+    let Ok(output) = rustix::stdio::stdout().try_clone_to_owned() else { return 1 };
     let sent = wire::send(&mut std::fs::File::from(output), &Verdict { fault: answer.err() });
     i32::from(sent.is_err())
 }

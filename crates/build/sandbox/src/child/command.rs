@@ -128,7 +128,7 @@ fn supervised(supervisor: Option<&UnixStream>) -> Result<(), Errno> {
 /// /dev/stdout can be opened again by whoever the step runs as.
 fn own_output(step: &Step) {
     let owner = Some(Uid::from_raw(step.user.uid));
-    for stream in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+    for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
         // Where it is refused, writing to the descriptor itself still works.
         let _ = rustix::fs::fchown(stream, owner, None);
     }

@@ -100,6 +100,6 @@ fn watch(control: &UnixStream, child: Pid) -> Result<WaitStatus, rustix::io::Err
 
 /// Lets go of the step's output, so that its end is seen when the last of the step's processes is gone.
 pub(crate) fn close_output() {
-    sys::close(std::io::stdout().as_raw_fd());
-    sys::close(std::io::stderr().as_raw_fd());
+    sys::close(rustix::stdio::stdout().as_raw_fd());
+    sys::close(rustix::stdio::stderr().as_raw_fd());
 }

@@ -6,12 +6,14 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Output, Stdio};
+use std::time::Duration;
 
 use longshore_sandbox::{
     Isolation, MountKind, Root, SecretBytes, choose, continue_inside, inside, read_owners, survey,
 };
 use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
 
+use crate::escapes::{eventually, left};
 use crate::root::{Fixture, allowed};
 
 /// The first argument of a process that plays a scenario.
@@ -40,6 +42,9 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a_step_in_a_single_user_namespace", ROOT, single_user)
         .test("a_single_users_changes_of_owner_are_recorded", ROOT, owners)
         .test("a_step_in_a_user_namespace_with_lent_ids", ROOT, user_namespace)
+        .test("signals_reach_the_process_inside", ROOT, signals)
+        .test("the_process_inside_dies_with_its_parent", ROOT, dies_with_parent)
+        .test("what_is_not_inside_cannot_be_entered", &[], not_inside)
         .test("a_survey_says_what_each_rung_gives", ROOT, survey_as_root)
 }
 
@@ -151,6 +156,52 @@ fn user_namespace() -> TestResult {
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(words.get(..5), Some(&["1000", "100", "0", "1:3", "1"][..]), "{output:?}");
     assert_eq!(output.status.code(), Some(0));
+    Ok(())
+}
+
+/// A process that sleeps inside, and the mark in its environment and in that of all that come of it.
+fn sleeper(mark: &str) -> Result<std::process::Child, Stop> {
+    allowed(Isolation::SingleUser)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    let child = command.args([SCENARIO, "single-user", "sleep 100; sleep 100"]).env("MARK", mark).spawn()?;
+    // The one outside and the one inside; then the keeper and its kind, whose environment is empty, and the step.
+    eventually(Duration::from_secs(10), || Ok(left(mark)?.len() >= 2))?;
+    let below = format!("/proc/{0}/task/{0}/children", child.id());
+    eventually(Duration::from_secs(10), || {
+        let inside = std::fs::read_to_string(&below)?;
+        let inside = inside.trim();
+        Ok(std::fs::read_to_string(format!("/proc/{inside}/task/{inside}/children"))
+            .is_ok_and(|below| !below.is_empty()))
+    })?;
+    Ok(child)
+}
+
+fn signals() -> TestResult {
+    let mark = "mark-of-signals-761";
+    let mut child = sleeper(mark)?;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    // The one inside had no handler, so it ended by the signal; the one outside tells that as its exit code.
+    assert_eq!(child.wait()?.code(), Some(128 + 15));
+    eventually(Duration::from_secs(2), || Ok(left(mark)?.is_empty()))
+}
+
+fn dies_with_parent() -> TestResult {
+    let mark = "mark-of-parent-762";
+    let mut child = sleeper(mark)?;
+    let inside = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id()))?;
+    let keeper = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", inside.trim()))?;
+    let keeper = std::path::PathBuf::from(format!("/proc/{}", keeper.trim()));
+    assert!(keeper.exists());
+    child.kill()?;
+    child.wait()?;
+    eventually(Duration::from_secs(2), || Ok(left(mark)?.is_empty() && !keeper.exists()))
+}
+
+fn not_inside() -> TestResult {
+    let error = continue_inside(Isolation::Chroot, &[]).err().map(|error| error.to_string());
+    assert_eq!(error.as_deref(), Some("isolation chroot cannot be entered: it has no user namespace"));
+    assert_eq!(inside(), None);
     Ok(())
 }
 
