@@ -9,7 +9,7 @@ use longshore_oci::Platform;
 use longshore_project::{DetectOptions, Main, Project, Workspace};
 
 use crate::context::Context;
-use crate::settings::SettingsArgs;
+use crate::settings::{GO_OPTIONS, SettingsArgs};
 use crate::ui::{CommandError, Ui};
 
 /// Which service, and how it is built.
@@ -20,11 +20,11 @@ pub(crate) struct ServicesArgs {
     pub(crate) path: PathBuf,
 
     /// Main package to take: its name, folder or import path
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GO_OPTIONS)]
     pub(crate) main: Option<String>,
 
     /// Take every main package in PATH
-    #[arg(long, conflicts_with = "main")]
+    #[arg(long, conflicts_with = "main", help_heading = GO_OPTIONS)]
     pub(crate) all: bool,
 
     #[command(flatten)]

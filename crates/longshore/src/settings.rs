@@ -7,6 +7,9 @@ use clap::{Args, ValueEnum};
 use longshore_config::{BaseChoice, BuildMode, ImageFormat, Port, Settings};
 use longshore_oci::{Platform, Reference};
 
+/// Where the help lists what only counts for Go services, not for Dockerfiles.
+pub(crate) const GO_OPTIONS: &str = "Go options";
+
 /// How the program is compiled, and what the image is.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Build options")]
@@ -16,35 +19,35 @@ pub(crate) struct SettingsArgs {
     platform: Vec<Platform>,
 
     /// Image to stand on, or `built-in`: certificates, time zones and users as the program needs them
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = GO_OPTIONS)]
     base: Option<Base>,
 
     /// Go's build tags, separated by commas
-    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    #[arg(long, value_name = "TAGS", value_delimiter = ',', help_heading = GO_OPTIONS)]
     tags: Option<Vec<String>>,
 
     /// Arguments for Go's linker, after `-s -w` and the stamps
-    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true, help_heading = GO_OPTIONS)]
     ldflags: Option<GoWords>,
 
     /// What the linker makes
-    #[arg(long, value_name = "MODE", value_enum)]
+    #[arg(long, value_name = "MODE", value_enum, help_heading = GO_OPTIONS)]
     build_mode: Option<Mode>,
 
     /// Build with the race detector; needs cgo and a base with a C library
-    #[arg(long)]
+    #[arg(long, help_heading = GO_OPTIONS)]
     race: bool,
 
     /// Compile C code; needs a C compiler, and a base with a C library unless all is linked statically
-    #[arg(long)]
+    #[arg(long, help_heading = GO_OPTIONS)]
     cgo: bool,
 
     /// User that the program runs as [default: 65532:65532]
-    #[arg(long, short, value_name = "USER[:GROUP]")]
+    #[arg(long, short, value_name = "USER[:GROUP]", help_heading = GO_OPTIONS)]
     user: Option<String>,
 
     /// Environment variable of the program
-    #[arg(long, short, value_name = "NAME=VALUE")]
+    #[arg(long, short, value_name = "NAME=VALUE", help_heading = GO_OPTIONS)]
     env: Vec<Pair>,
 
     /// Label of the image's configuration
@@ -56,7 +59,7 @@ pub(crate) struct SettingsArgs {
     annotation: Vec<Pair>,
 
     /// Port that the service listens on [default: those found in the source]
-    #[arg(long, value_name = "PORT[/PROTOCOL]")]
+    #[arg(long, value_name = "PORT[/PROTOCOL]", help_heading = GO_OPTIONS)]
     port: Vec<Port>,
 
     /// Family of media types; only Docker's has a health check

@@ -42,9 +42,6 @@ pub enum ArchiveError {
         #[source]
         source: io::Error,
     },
-    /// A file is stored with its holes left out.
-    #[error("its entry {} is stored as a sparse file, which is not read", .0.display())]
-    Sparse(PathBuf),
     /// An entry is nothing that a file system has.
     #[error("its entry {} is of the type `{}`, which is not read", path.display(), flag.escape_ascii())]
     Kind {
@@ -137,8 +134,7 @@ impl Unpacking<'_, '_, '_> {
         let place = folder.join(name);
         let metadata = self.metadata(entry)?;
         match &entry.kind {
-            TarKind::File if entry.sparse => return Err(Failure::Archive(ArchiveError::Sparse(path))),
-            TarKind::File => self.file(&path, &place, &metadata, content)?,
+            TarKind::File => self.file(&path, &place, &metadata, &mut entry.expand(content))?,
             TarKind::Directory => self.placer.writer.folder(&place, &metadata)?,
             TarKind::Symlink(link) => self.placer.writer.symlink(&place, link, &metadata)?,
             TarKind::Hardlink(link) => {

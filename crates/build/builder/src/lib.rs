@@ -40,9 +40,9 @@ mod transfer;
 mod tree;
 mod users;
 
+pub use archive::ArchiveError;
 pub use build::{BuildOutcome, Builder, PlatformImage, build};
 pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
-pub use archive::ArchiveError;
 pub use place::PlaceError;
 pub use remote::{AddressError, FetchError};
 pub use request::{BuildRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};

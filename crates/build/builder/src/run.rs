@@ -16,10 +16,10 @@ use crate::key::{Key, KeyWriter};
 use crate::mounts::{Mounted, PreparedMount};
 use crate::origin::failed;
 use crate::request::NetworkMode;
-use crate::step::Doing;
 use crate::solve::{At, Mode, Solve, Stop};
 use crate::source::{StageFiles, StepFacts};
 use crate::state::StageState;
+use crate::step::Doing;
 use crate::transfer::MAX_USERS;
 use crate::users::{Identity, process_identity};
 

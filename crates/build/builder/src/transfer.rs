@@ -18,9 +18,9 @@ use crate::place::{Destination, Placer};
 use crate::remote;
 use crate::rules::Rules;
 use crate::select::{Filter, SelectError, Selected, describe, select};
-use crate::step::Doing;
 use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::state::StageState;
+use crate::step::Doing;
 use crate::tree::{FileTree, names_folder};
 use crate::users::{file_owner, needs_lookup};
 
@@ -34,7 +34,7 @@ enum From {
     /// A heredoc.
     Tree(Arc<dyn FileTree>),
     /// What an address holds.
-    Remote(remote::Remote),
+    Remote(Box<remote::Remote>),
 }
 
 /// One source of COPY or ADD, made sense of.
@@ -166,10 +166,17 @@ impl<'a> Solve<'a> {
         let exclude = exclude.map_err(|error| failed(at, SelectError::from(error)))?;
         if let Some(address) = remote::Address::read(path) {
             let unpack = transfer.unpack.unwrap_or(false);
-            let remote = self.remote(at, (transfer, words, is_add), (path, address), mode)?;
+            let checksum = words.checksum.as_deref();
+            let remote = self.remote(at, (transfer, checksum, is_add), (path, address), mode)?;
             let path = remote.path.clone();
             let filter = Filter { include: None, exclude };
-            return Ok(PreparedSource { from: From::Remote(remote), path, required: None, filter, unpack });
+            return Ok(PreparedSource {
+                from: From::Remote(Box::new(remote)),
+                path,
+                required: None,
+                filter,
+                unpack,
+            });
         }
         if words.checksum.is_some() {
             let expected = "used with an address alone".to_owned();
@@ -188,32 +195,6 @@ impl<'a> Solve<'a> {
             filter: Filter { include: None, exclude },
             unpack: transfer.unpack.unwrap_or(is_add),
         })
-    }
-
-    fn remote(
-        &self,
-        at: &At<'_>,
-        (transfer, words, is_add): (&Transfer, &Words, bool),
-        (text, address): (&str, Result<remote::Address, remote::AddressError>),
-        mode: Mode,
-    ) -> Result<remote::Remote, Stop> {
-        let value = |what, value: &str, expected: &str| {
-            let (value, expected) = (remote::without_credentials(value), expected.to_owned());
-            failed(at, InstructionErrorKind::Value { what, value, expected })
-        };
-        if !is_add {
-            return Err(value("the source", text, "a path: COPY takes no addresses, ADD does"));
-        }
-        if let Some(checksum) = words.checksum.as_deref().filter(|_| transfer.sources.len() > 1) {
-            return Err(value("--checksum", checksum, "used with one source alone"));
-        }
-        let address = address.map_err(|error| {
-            let (address, source) = (remote::without_credentials(text), Box::new(error.into()));
-            failed(at, InstructionErrorKind::Fetch { address, source })
-        })?;
-        let wanted =
-            remote::Wanted { checksum: words.checksum.as_deref(), keep_git_dir: transfer.keep_git_dir };
-        self.fetch(at, &address, &wanted, mode)
     }
 
     fn heredoc(&self, state: &StageState, at: &At<'_>, heredoc: &Heredoc) -> Result<PreparedSource, Stop> {

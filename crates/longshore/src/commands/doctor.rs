@@ -92,7 +92,10 @@ impl Report for DoctorReport {
             let _ =
                 writeln!(text, "  {style}{mark}{style:#} {:width$}  {}", check.name, visible(&check.found));
             if !check.meaning.is_empty() {
-                let _ = writeln!(text, "     {:width$}  {}", "", visible(&check.meaning));
+                // A hint may have several lines, such as a profile to write into a file.
+                for line in check.meaning.lines() {
+                    let _ = writeln!(text, "     {:width$}  {}", "", visible(line));
+                }
             }
         }
         text

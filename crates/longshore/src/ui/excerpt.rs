@@ -227,7 +227,7 @@ mod tests {
         let expected =
             [" --> D:2:5", "  |", "2 | RUN \u{fffd}a b", "  |     ^^^^", "  |", "  = hint: no", ""];
         assert_eq!(known(text, Mark::Bytes(12..18), Some("no")), expected.join("\n"));
-        for range in [0..0, 5..9, 9..5, 400..500] {
+        for range in [0..0, 5..9, std::ops::Range { start: 9, end: 5 }, 400..500] {
             assert!(known(text, Mark::Bytes(range.clone()), None).contains(" --> D:"), "{range:?}");
         }
     }

@@ -33,8 +33,8 @@ fn runnable() -> TestResult {
     Ok(())
 }
 
-/// The base images, made once for all cases.
-fn bases() -> Result<&'static Bases, Stop> {
+/// The base images, made once for all tests.
+pub(crate) fn bases() -> Result<&'static Bases, Stop> {
     static BASES: OnceLock<Result<(Folder, Bases), Stop>> = OnceLock::new();
     let made = BASES.get_or_init(|| {
         let folder = Folder::new()?;

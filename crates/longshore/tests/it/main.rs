@@ -4,6 +4,7 @@ mod build;
 mod cli;
 mod conformance;
 mod crash;
+mod dockerfile;
 mod guide;
 mod image;
 mod remote;
@@ -18,6 +19,7 @@ fn main() -> std::process::ExitCode {
     let suite = image::add(suite);
     let suite = build::add(suite);
     let suite = crash::add(suite);
+    let suite = dockerfile::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = conformance::add(suite);

@@ -33,7 +33,9 @@ impl Source {
 
     /// Whether the file belongs to a room: a library that neither prints nor ends the program.
     fn is_library(&self) -> bool {
-        ["base", "image", "go", "build", "ship"].iter().any(|floor| self.path.starts_with(format!("crates/{floor}")))
+        ["base", "image", "go", "build", "ship"]
+            .iter()
+            .any(|floor| self.path.starts_with(format!("crates/{floor}")))
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use longshore_dockerfile::instruction::Transfer;
 use longshore_events::{Task, TaskKind};
 use longshore_files::{AtomicFile, FileError};
 use longshore_oci::{Algorithm, Digest};
@@ -87,9 +88,9 @@ fn used(item: &Path) -> Result<(), FileError> {
 }
 
 /// What ADD says of an address.
-pub(crate) struct Wanted<'w> {
-    pub(crate) checksum: Option<&'w str>,
-    pub(crate) keep_git_dir: Option<bool>,
+struct Wanted<'w> {
+    checksum: Option<&'w str>,
+    keep_git_dir: Option<bool>,
 }
 
 /// What an address holds, known by its identity and fetched when it is needed.
@@ -117,14 +118,34 @@ impl Remote {
 }
 
 impl<'a> Solve<'a> {
-    /// What an address holds. While probing no server is asked.
-    pub(crate) fn fetch(
+    /// A source of COPY or ADD that is an address.
+    pub(crate) fn remote(
         &self,
         at: &At<'_>,
-        address: &Address,
-        wanted: &Wanted<'_>,
+        (transfer, checksum, is_add): (&Transfer, Option<&str>, bool),
+        (text, address): (&str, Result<Address, AddressError>),
         mode: Mode,
     ) -> Result<Remote, Stop> {
+        let value = |what, value: &str, expected: &str| {
+            let (value, expected) = (without_credentials(value), expected.to_owned());
+            failed(at, InstructionErrorKind::Value { what, value, expected })
+        };
+        if !is_add {
+            return Err(value("the source", text, "a path: COPY takes no addresses, ADD does"));
+        }
+        if let Some(checksum) = checksum.filter(|_| transfer.sources.len() > 1) {
+            return Err(value("--checksum", checksum, "used with one source alone"));
+        }
+        let address = address.map_err(|error| {
+            let (address, source) = (without_credentials(text), Box::new(error.into()));
+            failed(at, InstructionErrorKind::Fetch { address, source })
+        })?;
+        let wanted = Wanted { checksum, keep_git_dir: transfer.keep_git_dir };
+        self.fetch(at, &address, &wanted, mode)
+    }
+
+    /// What an address holds. While probing no server is asked.
+    fn fetch(&self, at: &At<'_>, address: &Address, wanted: &Wanted<'_>, mode: Mode) -> Result<Remote, Stop> {
         let shown = address.shown();
         let (identity, path, source) = match address {
             Address::Web(web) => self.find_file(at, web, wanted, mode)?,

@@ -3,6 +3,7 @@
 mod dockerfile;
 mod files;
 mod tags;
+mod values;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,19 +1,21 @@
-//! What could isolate a process: root, user namespaces, overlay mounts, cgroups.
+//! What isolates the RUN steps of Dockerfiles, and what else the kernel offers: ids, overlay mounts, cgroups.
 //!
 //! Native builds need none of it. It is shown because people ask why a tool works on one machine and not on the next, and the answer is mostly
 //! one of these lines.
 
 use std::fs;
-use std::time::Duration;
 
 use longshore_events::Events;
-use longshore_process::{Command, Environment};
+use longshore_sandbox::{Isolation, Rung};
 
 use super::{Check, State};
 use crate::context::Context;
 
-pub(super) fn checks(_: &Context, events: &Events) -> Vec<Check> {
-    vec![user(), user_namespaces(events), subordinate_ids(), overlay(), cgroups()]
+pub(super) fn checks(_: &Context, _: &Events) -> Vec<Check> {
+    let mut checks = vec![user()];
+    checks.extend(ladder(&longshore_sandbox::survey()));
+    checks.extend([overlay(), cgroups()]);
+    checks
 }
 
 fn check(name: &'static str, state: State, found: impl Into<String>, meaning: impl Into<String>) -> Check {
@@ -31,89 +33,33 @@ fn user() -> Check {
     )
 }
 
-/// A kernel setting as a number, if it exists.
-fn setting(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-fn user_namespaces(events: &Events) -> Check {
-    const NAME: &str = "user namespaces";
-    // Asked of the kernel, since settings, security modules and seccomp filters all have a say.
-    let attempt = Command::new("unshare", Environment::inherited())
-        .arguments(["--user", "--map-root-user", "--mount", "true"])
-        .timeout(Duration::from_secs(5))
-        .run(events);
-    match attempt {
-        Ok(finished) if finished.status.is_success() => {
-            check(NAME, State::Good, "they work (tried with unshare)", "")
-        }
-        Ok(finished) => {
-            let said = finished.stderr.text();
-            let found = format!("refused: {}", said.lines().next().unwrap_or("no reason given"));
-            check(NAME, State::Missing, found, refusal())
-        }
-        Err(_) => {
-            check(NAME, State::Limited, "not tried: the program unshare (util-linux) is not there", refusal())
-        }
-    }
-}
-
-/// Which setting refuses user namespaces, if one can be named.
-fn refusal() -> String {
-    let settings: [(&str, u64, &str); 3] = [
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            1,
-            "AppArmor restricts them (as Ubuntu does since 23.10): kernel.apparmor_restrict_unprivileged_userns = 1; \
-             an AppArmor profile with `userns,` for the program lifts it",
+/// Which isolation RUN steps get, and what each one is worth here. Each is tried for real, since settings, security modules and seccomp
+/// filters all have a say.
+fn ladder(rungs: &[Rung]) -> Vec<Check> {
+    let taken = rungs.iter().find(|rung| rung.works && rung.isolation != Isolation::InPlace);
+    let mut checks = vec![match taken {
+        Some(rung) => check(
+            "RUN steps",
+            State::Good,
+            format!("Dockerfiles' RUN steps get the isolation {}", rung.isolation),
+            "the best that works; `build --isolation NAME` takes another one",
         ),
-        (
-            "/proc/sys/kernel/unprivileged_userns_clone",
-            0,
-            "kernel.unprivileged_userns_clone = 0 forbids them to all but root",
+        None => check(
+            "RUN steps",
+            State::Missing,
+            "none of the isolations that are taken unasked works here",
+            "Dockerfiles with RUN cannot be built; those that only copy, and native builds, can",
         ),
-        ("/proc/sys/user/max_user_namespaces", 0, "user.max_user_namespaces = 0 forbids them"),
-    ];
-    let refusing = settings.iter().find(|(path, value, _)| setting(path) == Some(*value));
-    let in_container = std::path::Path::new("/.dockerenv").exists()
-        || std::path::Path::new("/run/.containerenv").exists()
-        || std::path::Path::new("/var/run/secrets/kubernetes.io").exists();
-    match refusing {
-        Some((_, _, reason)) => (*reason).to_owned(),
-        None if in_container => {
-            "this is a container: its seccomp filter or its missing capabilities are the likely reason"
-                .to_owned()
-        }
-        None => String::new(),
-    }
-}
-
-fn subordinate_ids() -> Check {
-    const NAME: &str = "subordinate ids";
-    let uid = rustix::process::geteuid().as_raw();
-    let name = user_name(uid);
-    let mut count = 0_u64;
-    for line in fs::read_to_string("/etc/subuid").unwrap_or_default().lines() {
-        let mut fields = line.split(':');
-        let owner = fields.next().unwrap_or_default();
-        let is_mine = name.as_deref() == Some(owner) || owner == uid.to_string();
-        if let Some(length) = fields.nth(1).filter(|_| is_mine) {
-            count = count.saturating_add(length.trim().parse().unwrap_or(0));
-        }
-    }
-    if count > 0 {
-        check(NAME, State::Good, format!("{count} in /etc/subuid"), "")
-    } else {
-        let meaning =
-            "files of other owners cannot be unpacked as such without root; native builds do not need it";
-        check(NAME, State::Missing, "none in /etc/subuid", meaning)
-    }
-}
-
-fn user_name(uid: u32) -> Option<String> {
-    let passwd = fs::read_to_string("/etc/passwd").ok()?;
-    let is_mine = |line: &&str| line.split(':').nth(2) == Some(uid.to_string().as_str());
-    passwd.lines().find(is_mine).and_then(|line| line.split(':').next()).map(str::to_owned)
+    }];
+    checks.extend(rungs.iter().map(|rung| {
+        let state = match (rung.works, rung.isolation) {
+            (true, Isolation::Chroot | Isolation::InPlace) => State::Limited,
+            (true, _) => State::Good,
+            (false, _) => State::Missing,
+        };
+        check(rung.isolation.name(), state, rung.why.clone(), rung.hint.clone().unwrap_or_default())
+    }));
+    checks
 }
 
 fn overlay() -> Check {
@@ -122,7 +68,12 @@ fn overlay() -> Check {
         check("overlay", State::Good, "the kernel has it", "")
     } else {
         let found = "not in /proc/filesystems (it may be a module that is not loaded)";
-        check("overlay", State::Missing, found, "native builds do not need it")
+        check(
+            "overlay",
+            State::Missing,
+            found,
+            "the files that RUN steps change are copied first; native builds do not need it",
+        )
     }
 }
 
@@ -146,5 +97,42 @@ fn cgroups() -> Check {
         (false, false) => {
             check("cgroups", State::Missing, "none mounted", "limits cannot be set for containers")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rung(isolation: Isolation, works: bool, hint: Option<&str>) -> Rung {
+        Rung { isolation, works, why: format!("why {isolation}"), hint: hint.map(str::to_owned) }
+    }
+
+    #[test]
+    fn the_best_that_works_is_named_and_each_has_its_line() {
+        let rungs = [
+            rung(Isolation::Namespaces, false, None),
+            rung(Isolation::SingleUser, true, None),
+            rung(Isolation::Chroot, false, Some("be root")),
+            rung(Isolation::InPlace, true, None),
+        ];
+        let checks = ladder(&rungs);
+        let seen: Vec<_> =
+            checks.iter().map(|check| (check.name, check.state, check.found.as_str())).collect();
+        let expected = [
+            ("RUN steps", State::Good, "Dockerfiles' RUN steps get the isolation single-user"),
+            ("namespaces", State::Missing, "why namespaces"),
+            ("single-user", State::Good, "why single-user"),
+            ("chroot", State::Missing, "why chroot"),
+            ("in-place", State::Limited, "why in-place"),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(checks[3].meaning, "be root");
+    }
+
+    #[test]
+    fn what_is_never_taken_unasked_does_not_count() {
+        let checks = ladder(&[rung(Isolation::Chroot, false, None), rung(Isolation::InPlace, true, None)]);
+        assert_eq!((checks[0].name, checks[0].state), ("RUN steps", State::Missing));
     }
 }

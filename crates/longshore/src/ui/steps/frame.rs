@@ -162,3 +162,124 @@ pub(super) fn ended(rows: &[Row], size: Size, unicode: bool) -> String {
     ended.sort_by_key(|row| row.rank);
     ended.into_iter().map(|row| row.line(now, size.columns.saturating_sub(1), unicode) + "\n").collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Picture {
+        begin: Instant,
+        rows: Vec<Row>,
+    }
+
+    impl Picture {
+        fn new() -> Self {
+            Picture { begin: Instant::now(), rows: Vec::new() }
+        }
+
+        fn row(&mut self, kind: TaskKind, rank: usize, label: &str, started: u64) -> &mut Row {
+            let started = self.begin + Duration::from_millis(started);
+            let (label, output) = (label.to_owned(), VecDeque::new());
+            self.rows.push(Row { kind, rank, label, started, end: None, progress: None, output });
+            let last = self.rows.len() - 1;
+            &mut self.rows[last]
+        }
+
+        fn ended(&mut self, (rank, label): (usize, &str), at: (u64, u64), outcome: Outcome, detail: &str) {
+            let ended = self.begin + Duration::from_millis(at.1);
+            self.row(TaskKind::Step, rank, label, at.0).end = Some((outcome, ended, detail.to_owned()));
+        }
+
+        fn drawn(&self, now: u64, columns: usize, rows: usize) -> Vec<String> {
+            let now = self.begin + Duration::from_millis(now);
+            let lines = frame(&self.rows, self.begin, now, Size { columns, rows }, true);
+            lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+        }
+    }
+
+    fn typical() -> Picture {
+        let mut picture = Picture::new();
+        picture.row(TaskKind::Download, 0, "pull abc", 0).progress = Some((1_500_000, Some(3_000_000)));
+        picture.row(TaskKind::Work, usize::MAX, "unpack abc", 0);
+        picture.row(TaskKind::Work, usize::MAX, "short", 1_900);
+        picture.ended((1, "[a 2/4] WORKDIR /src"), (100, 100), Outcome::Cached, "");
+        picture.ended((2, "[b 2/2] RUN x"), (100, 1_350), Outcome::Failed, "");
+        picture.ended((1, "[a 3/4] COPY . ."), (200, 300), Outcome::Done, "");
+        let running = picture.row(TaskKind::Step, 1, "[a 4/4] RUN go build ./... && go vet ./...", 500);
+        (1..=8).for_each(|number| running.take(format!("line {number}")));
+        picture
+    }
+
+    #[test]
+    fn steps_stand_by_stage_and_running_ones_show_their_last_lines() {
+        let expected = [
+            "[+] Building 2.0s (3 done, 1 of them cached, 3 running)",
+            " => pull abc                                           1.5 MB of 3.0 MB  2.0s",
+            " => CACHED [a 2/4] WORKDIR /src",
+            " => [a 3/4] COPY . .                                                     0.1s",
+            " => [a 4/4] RUN go build ./... && go vet ./...                           1.5s",
+            " => => # line 3",
+            " => => # line 4",
+            " => => # line 5",
+            " => => # line 6",
+            " => => # line 7",
+            " => => # line 8",
+            " => ERROR [b 2/2] RUN x                                                  1.2s",
+            " => unpack abc                                                           2.0s",
+        ];
+        // What has just begun and is no step is not drawn yet.
+        assert_eq!(typical().drawn(2_000, 80 - 2, 24), expected);
+    }
+
+    #[test]
+    fn where_room_is_short_what_runs_goes_first_and_the_rest_is_left_out() {
+        let expected = [
+            "[+] Building 2.0s (3 done, 1 o…",
+            " => pull … 1.5 MB of 3.0 MB  2.0s",
+            " => [a 4/4] RUN go build …   1.5s",
+            " => => # line 7",
+            " => => # line 8",
+            " => unpack abc               2.0s",
+        ];
+        let drawn = typical().drawn(2_000, 34, 7);
+        assert_eq!(drawn.len(), expected.len(), "{drawn:#?}");
+        for rows in 0..30 {
+            for columns in [0, 1, 10, 33, 80] {
+                let lines = typical().drawn(2_000, columns, rows);
+                assert!(lines.len() <= rows.saturating_sub(1).max(2), "{rows} rows: {lines:#?}");
+                assert!(lines.iter().all(|line| line.width() < columns.max(30)), "{columns}: {lines:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_steps_than_rows_are_counted() {
+        let mut picture = Picture::new();
+        (0..40).for_each(|number| {
+            picture.row(TaskKind::Step, number, &format!("[s{number} 2/2] RUN x"), 0).take("text".into());
+        });
+        let lines = picture.drawn(1_000, 80, 24);
+        assert_eq!(lines.len(), 23);
+        assert_eq!(lines[1], format!(" => [s0 2/2] RUN x{}1.0s", " ".repeat(57)));
+        assert_eq!(lines[22], " => and 19 more running");
+    }
+
+    #[test]
+    fn what_ended_stays_and_quick_local_work_is_no_line() {
+        let mut picture = typical();
+        picture.ended((3, "[test]"), (2_000, 2_000), Outcome::Skipped, "not needed");
+        for row in &mut picture.rows {
+            if row.kind == TaskKind::Work {
+                row.end = Some((Outcome::Done, row.started + Duration::from_millis(999), String::new()));
+            }
+        }
+        let text = ended(&picture.rows, Size { columns: 40, rows: 3 }, true);
+        let expected = "
+ => CACHED [a 2/4] WORKDIR /src
+ => [a 3/4] COPY . .               0.1s
+ => ERROR [b 2/2] RUN x            1.2s
+ => SKIPPED [test]: not needed
+";
+        assert_eq!(anstream::adapter::strip_str(&text).to_string(), expected[1..]);
+    }
+}

@@ -79,7 +79,15 @@ struct Longshore {
 impl Side for Longshore {
     fn build(&self, place: &Place) -> Result<Command> {
         let mut build = command(&self.binary);
-        build.arg("--store").arg(&self.store).args(["build", "--go-cache", "--progress", "quiet", "-t", "bench:1", "-f"]);
+        build.arg("--store").arg(&self.store).args([
+            "build",
+            "--go-cache",
+            "--progress",
+            "quiet",
+            "-t",
+            "bench:1",
+            "-f",
+        ]);
         build.arg(place.dockerfile()).arg(place.context());
         for image in place.images() {
             let context = distributions::build_context(image).map_err(|skip| skip.0)?;

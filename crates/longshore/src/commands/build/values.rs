@@ -1,0 +1,128 @@
+//! Values of flags that take more than a word.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::location::ImageLocation;
+
+/// `NAME=PLACE` of `--build-context`.
+#[derive(Debug, Clone)]
+pub(super) struct NamedContext {
+    pub(super) name: String,
+    pub(super) place: ContextPlace,
+}
+
+/// Where a named context is.
+#[derive(Debug, Clone)]
+pub(super) enum ContextPlace {
+    Folder(PathBuf),
+    Image(ImageLocation),
+}
+
+/// `id=ID,…` of `--secret`.
+#[derive(Debug, Clone)]
+pub(super) struct SecretSource {
+    pub(super) id: String,
+    pub(super) place: SecretPlace,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone)]
+pub(super) enum SecretPlace {
+    File(PathBuf),
+    Variable(String),
+}
+
+/// `ID[=SOCKET]` of `--ssh`.
+#[derive(Debug, Clone)]
+pub(super) struct AgentSource {
+    pub(super) id: String,
+    pub(super) socket: Option<PathBuf>,
+}
+
+/// `HOST:ADDRESS` of `--add-host`.
+#[derive(Debug, Clone)]
+pub(super) struct HostAddress(pub(super) String, pub(super) String);
+
+/// A size in bytes, with a unit or without.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    longshore_dockerfile::sizes::parse(text).map_err(|error| error.to_string())
+}
+
+impl FromStr for NamedContext {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((name, place)) =
+            text.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty())
+        else {
+            return Err("expected NAME=PLACE, such as alpine=oci-layout://./bases:alpine".to_owned());
+        };
+        let image = |text: &str| {
+            text.parse()
+                .map(ContextPlace::Image)
+                .map_err(|error: crate::location::ImageLocationError| error.to_string())
+        };
+        let place = if let Some(layout) = place.strip_prefix("oci-layout://") {
+            image(&format!("oci:{layout}"))?
+        } else if let Some(name) = place.strip_prefix("docker-image://") {
+            image(&format!("docker://{name}"))?
+        } else if ["oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "podman:"]
+            .iter()
+            .any(|start| place.starts_with(start))
+        {
+            image(place)?
+        } else {
+            ContextPlace::Folder(PathBuf::from(place))
+        };
+        Ok(NamedContext { name: name.to_owned(), place })
+    }
+}
+
+impl FromStr for SecretSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (mut id, mut file, mut variable) = (None, None, None);
+        for field in text.split(',') {
+            match field.split_once('=') {
+                Some(("id", value)) if !value.is_empty() => id = Some(value.to_owned()),
+                Some(("src" | "source", value)) if !value.is_empty() => file = Some(PathBuf::from(value)),
+                Some(("env", value)) if !value.is_empty() => variable = Some(value.to_owned()),
+                Some(("type", "file" | "env")) => {}
+                // What was typed may be the secret itself, so it is not repeated.
+                _ => return Err("expected id=ID with src=FILE or env=VARIABLE".to_owned()),
+            }
+        }
+        let id = id.ok_or("expected id=ID with src=FILE or env=VARIABLE")?;
+        let place = match (file, variable) {
+            (Some(file), _) => SecretPlace::File(file),
+            (None, Some(variable)) => SecretPlace::Variable(variable),
+            (None, None) => SecretPlace::Variable(id.clone()),
+        };
+        Ok(SecretSource { id, place })
+    }
+}
+
+impl FromStr for AgentSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, socket) = text.split_once('=').map_or((text, None), |(id, socket)| (id, Some(socket)));
+        if id.is_empty() || socket == Some("") {
+            return Err("expected ID or ID=SOCKET".to_owned());
+        }
+        Ok(AgentSource { id: id.to_owned(), socket: socket.map(PathBuf::from) })
+    }
+}
+
+impl FromStr for HostAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, address) = text.split_once(['=', ':']).ok_or("expected HOST:ADDRESS")?;
+        let plain = address.trim_start_matches('[').trim_end_matches(']');
+        plain.parse::<std::net::IpAddr>().map_err(|_| format!("`{address}` is no address"))?;
+        Ok(HostAddress(host.to_owned(), plain.to_owned()))
+    }
+}
