@@ -194,11 +194,8 @@ impl<'a> Solve<'a> {
                 resolved.map_err(|error| failed_fetch(at, &address.shown(), error))?
             }
         };
-        resolved.check(address.checksum.as_deref()).or_else(|error| match resolved.reference {
-            // It may be a tag's object: what commit that is, only the repository tells.
-            None => Ok(()),
-            Some(_) => Err(failed_fetch(at, &address.shown(), error)),
-        })?;
+        let checked = resolved.check(address.checksum.as_deref());
+        checked.map_err(|error| failed_fetch(at, &address.shown(), error))?;
         let identity = git::identity(&address, &resolved, keeps_git_folder);
         let path = literal(&address.folder);
         Ok((identity, path, Source::Git { address, resolved, keeps_git_folder }))

@@ -7,11 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
 
 use longshore_events::{Events, Task, TaskKind};
 use longshore_files::{AtomicFile, FileError, create_folders};
@@ -131,11 +129,7 @@ impl Web<'_> {
             value.filter(|value| value.len() <= MAX_HEADER).map(str::to_owned)
         };
         let record = Record { digest: digest.clone(), etag: text(ETAG), last_modified: text(LAST_MODIFIED) };
-        // A file's time in the store is what it gets in the image.
-        let seconds = record.last_modified.as_deref().and_then(http_date).unwrap_or(0);
         let path = self.content(&digest);
-        let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
-        file.file().set_times(times).map_err(FileError::of("set the time of", &path))?;
         create_folders(&self.item(&digest))?;
         file.commit_unsynced(&path)?;
         used(&self.item(&digest))?;
@@ -163,7 +157,7 @@ impl Web<'_> {
             mode: 0o600,
             uid: 0,
             gid: 0,
-            mtime: (about.mtime(), 0),
+            mtime: (self.time(address, digest), 0),
             xattrs: BTreeMap::new(),
             inode: None,
         };
@@ -174,6 +168,12 @@ impl Web<'_> {
             content,
             digest: *blake3::hash(digest.to_string().as_bytes()).as_bytes(),
         }))
+    }
+
+    /// The time that the server gave a file, in seconds since 1970. Files from elsewhere with the same content have their own.
+    fn time(&self, address: &WebAddress, digest: &Digest) -> i64 {
+        let record = self.record(address).filter(|record| record.digest == *digest);
+        record.and_then(|record| http_date(record.last_modified.as_deref()?)).unwrap_or(0)
     }
 
     /// Digest of a file; nothing where the work was asked to stop.
@@ -230,9 +230,9 @@ pub(crate) fn identity(address: &WebAddress, digest: &Digest) -> Key {
 }
 
 /// Seconds since 1970 of a date as HTTP has it (RFC 9110, section 5.6.7): `Wed, 21 Oct 2015 07:28:00 GMT`.
-fn http_date(text: &str) -> Option<u64> {
+fn http_date(text: &str) -> Option<i64> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    u64::try_from(date.timestamp().as_second()).ok()
+    Some(date.timestamp().as_second()).filter(|seconds| *seconds >= 0)
 }
 
 #[cfg(test)]

@@ -1,0 +1,14 @@
+//! What ADD takes from elsewhere: web servers, git repositories, archives. Servers are real ones on this machine.
+
+mod archives;
+mod git;
+mod web;
+mod workshop;
+
+use longshore_testkit::Suite;
+
+fn main() -> std::process::ExitCode {
+    let suite = web::add(Suite::new());
+    let suite = git::add(suite);
+    archives::add(suite).run()
+}

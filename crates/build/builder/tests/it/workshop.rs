@@ -1,0 +1,180 @@
+//! A store of a test's own, and builds in it.
+
+use std::error::Error as _;
+use std::path::Path;
+
+use longshore_builder::{
+    BuildError, BuildOutcome, BuildRequest, Builder, Context, DockerfileSource, ImageSource, Isolate,
+    Isolated, NetworkMode, NoCache, build,
+};
+use longshore_events::Events;
+use longshore_http::{Client, HttpSettings};
+use longshore_image::Image;
+use longshore_image::flatten::{Contents, FileKind, Tree, flatten};
+use longshore_oci::media_type::ImageFormat;
+use longshore_oci::{Digest, Platform, Reference};
+use longshore_process::Environment;
+use longshore_snapshot::{Ownership, Snapshots};
+use longshore_store::Store;
+use longshore_testkit::{Folder, Stop};
+
+/// A store, a build context, and what builds are given besides.
+pub(crate) struct Workshop {
+    pub(crate) folder: Folder,
+    pub(crate) store: Store,
+    pub(crate) http: Option<Client>,
+    pub(crate) environment: Environment,
+}
+
+/// No image is known here: stages begin with `scratch`.
+struct NoImages;
+
+impl ImageSource for NoImages {
+    fn find(
+        &self,
+        reference: &Reference,
+        _: bool,
+        _: &Events,
+    ) -> Result<Image, Box<dyn std::error::Error + Send + Sync>> {
+        Err(format!("there is no {reference:?}").into())
+    }
+}
+
+/// Nothing is run here.
+struct NoSteps;
+
+impl Isolate for NoSteps {
+    fn before_steps(&self) -> Result<Option<Snapshots>, BuildError> {
+        Ok(None)
+    }
+
+    fn for_run(&self) -> Result<Isolated, BuildError> {
+        Err(BuildError::Thread)
+    }
+}
+
+/// What a build made.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) outcome: BuildOutcome,
+    pub(crate) tree: Tree,
+    /// Lines of the history.
+    pub(crate) history: Vec<String>,
+}
+
+impl Workshop {
+    pub(crate) fn new() -> Result<Workshop, Stop> {
+        let folder = Folder::new()?;
+        std::fs::create_dir(folder.join("context"))?;
+        let store = Store::open(&folder.join("store"))?;
+        let settings = HttpSettings { attempts: 2, ..HttpSettings::default() };
+        Ok(Workshop {
+            folder,
+            store,
+            http: Some(Client::new(settings)),
+            environment: Environment::inherited(),
+        })
+    }
+
+    /// A file of the build context.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Stop> {
+        self.folder.write(Path::new("context").join(name), content)?;
+        Ok(())
+    }
+
+    /// Builds `FROM scratch` with one more line.
+    pub(crate) fn add(&self, line: &str) -> Result<Built, Stop> {
+        Ok(self.try_add(line, None)?)
+    }
+
+    pub(crate) fn try_add(&self, line: &str, epoch: Option<i64>) -> Result<Built, BuildError> {
+        let builder = Builder {
+            store: &self.store,
+            snapshots: Snapshots::open(&self.store, Ownership::Root, true)?,
+            images: &NoImages,
+            http: self.http.as_ref(),
+            advisors: Vec::new(),
+            isolate: &NoSteps,
+            environment: self.environment.clone(),
+        };
+        let request = request(format!("FROM scratch\n{line}\n"), &self.folder.join("context"), epoch);
+        let outcome = build(&builder, &request, &Events::silent())?;
+        let image = Image::new(outcome.root.clone(), std::sync::Arc::new(self.store.layout().clone()));
+        let tree = flatten(&image, Contents::Hashed, &Events::silent()).map_err(io_error)?;
+        let history = image.config()?.history.into_iter().filter_map(|entry| entry.created_by).collect();
+        Ok(Built { outcome, tree, history })
+    }
+
+    /// The messages of a build that must fail, from the outer to the inner, and its hint.
+    pub(crate) fn refused(&self, line: &str) -> Result<(Vec<String>, Option<String>), Stop> {
+        match self.try_add(line, None) {
+            Ok(_) => Err(Stop::failed(format!("{line}: the build went well"))),
+            Err(error) => {
+                let mut messages = vec![error.to_string()];
+                let mut cause = error.source();
+                while let Some(next) = cause {
+                    messages.push(next.to_string());
+                    cause = next.source();
+                }
+                Ok((messages, error.hint()))
+            }
+        }
+    }
+}
+
+fn io_error(error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+    longshore_files::FileError::of("read", "the image")(std::io::Error::other(error)).into()
+}
+
+fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildRequest {
+    BuildRequest {
+        dockerfile: DockerfileSource { bytes: dockerfile.into_bytes(), path: None },
+        context: Context::Folder(context.to_owned()),
+        named_contexts: Default::default(),
+        target: None,
+        build_args: Vec::new(),
+        platforms: vec![Platform::host()],
+        platforms_named: false,
+        labels: Vec::new(),
+        annotations: Vec::new(),
+        hosts: Vec::new(),
+        secrets: Default::default(),
+        ssh: Default::default(),
+        no_cache: NoCache::Never,
+        all_stages: false,
+        pull: false,
+        network: NetworkMode::None,
+        allow_insecure: false,
+        shm_size: None,
+        source_date_epoch: epoch,
+        host_ca: None,
+        format: ImageFormat::Oci,
+    }
+}
+
+impl Built {
+    /// Every file: path, kind, mode, and its content's length or its target. Folders end in a slash.
+    pub(crate) fn listing(&self) -> Vec<String> {
+        let line = |(path, file): (&Path, &longshore_image::flatten::TreeFile)| {
+            let path = path.display();
+            match file.kind {
+                FileKind::Directory => format!("{path}/ {:o}", file.mode),
+                FileKind::File => format!("{path} {:o} {}", file.mode, file.size),
+                _ => {
+                    let target = file.target.clone().unwrap_or_default();
+                    format!("{path} -> {}", target.display())
+                }
+            }
+        };
+        self.tree.files().filter(|(path, _)| *path != Path::new(".")).map(line).collect()
+    }
+
+    /// Whether a file has exactly this content.
+    pub(crate) fn holds(&self, path: &str, content: &[u8]) -> bool {
+        self.tree.get(path).and_then(|file| file.content.clone()) == Some(Digest::of(content))
+    }
+
+    pub(crate) fn is_cached(&self) -> bool {
+        self.outcome.steps == self.outcome.cached_steps
+    }
+}
