@@ -24,7 +24,7 @@ mod ui;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use arguments::Cli;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     ui::report_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error).into(),
+        Err(error) => return refuse(error).into(),
     };
     let environment = Environment::read();
     let mut ui = Ui::new(&cli.global, &environment);
@@ -57,12 +57,17 @@ fn main() -> ExitCode {
 }
 
 /// Prints what clap has to say: help and version are answers, all else is wrong usage.
-fn refuse(error: &clap::Error) -> Exit {
+fn refuse(mut error: clap::Error) -> Exit {
     // clap shows the help by itself only where no variable of the environment stands for a flag.
     if error.kind() == ErrorKind::MissingSubcommand && std::env::args_os().len() <= 1 {
         let help = Cli::command().render_help();
         let _ = anstream::stderr().write_all(help.ansi().to_string().as_bytes());
         return Exit::Usage;
+    }
+    // Whoever mistypes this flag may have typed the secret itself, and logs are read by many.
+    if matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.starts_with("--secret"))
+    {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
     }
     // A reader that went away heard enough.
     let _ = error.print();

@@ -112,7 +112,8 @@ impl CommandError {
         let excerpts: Vec<_> = excerpts.iter().map(excerpt::render).collect();
         text.push_str(&excerpts.join("\n"));
         let mut hints = self.hints.clone();
-        for hint in self.chain().filter_map(known::hint) {
+        let advice = |error| known::hint_in(error, source).or_else(|| known::hint(error));
+        for hint in self.chain().filter_map(advice) {
             if !hints.contains(&hint) {
                 hints.push(hint);
             }

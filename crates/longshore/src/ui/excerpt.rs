@@ -100,9 +100,15 @@ fn line_number(bytes: &[u8], mark: &Mark) -> usize {
     match mark {
         Mark::Word { line, .. } | Mark::Lines(line, _) => *line,
         Mark::Bytes(range) => {
-            1 + bytes[..range.start.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count()
+            1 + bytes[..begin_of(bytes, range)].iter().filter(|byte| **byte == b'\n').count()
         }
     }
+}
+
+/// Where marked bytes begin: behind the end of the last line there is no line.
+fn begin_of(bytes: &[u8], range: &Range<usize>) -> usize {
+    let last = bytes.len() - usize::from(bytes.ends_with(b"\n"));
+    range.start.min(last)
 }
 
 fn part(bytes: &[u8], mark: &Mark) -> Option<Part> {
@@ -117,7 +123,7 @@ fn part(bytes: &[u8], mark: &Mark) -> Option<Part> {
         }
         Mark::Bytes(range) => {
             let line = line_of(bytes, first)?;
-            let begin = bytes[..range.start.min(bytes.len())].iter().rposition(|byte| *byte == b'\n');
+            let begin = bytes[..begin_of(bytes, range)].iter().rposition(|byte| *byte == b'\n');
             let begin = begin.map_or(0, |end| end + 1);
             let within = |offset: usize| offset.saturating_sub(begin).min(line.len());
             let (from, to) = (within(range.start), within(range.end.max(range.start)));

@@ -6,7 +6,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use longshore_builder::{BuildError, InstructionErrorKind};
+use longshore_builder::{BuildError, InstructionError, InstructionErrorKind};
+use longshore_dockerfile::{Diagnostic, InstructionKind};
 use longshore_sandbox::Status;
 
 use super::error::SourceFile;
@@ -54,6 +55,28 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     ]
 }
 
+/// The advice that needs the file a command was about, or that an excerpt would have shown.
+pub(super) fn hint_in(error: &(dyn Error + 'static), source: Option<&SourceFile>) -> Option<String> {
+    match error.downcast_ref()? {
+        BuildError::Dockerfile { diagnostics, .. } => without_place(diagnostics)?.hint.clone(),
+        BuildError::Image { name, place: Some(_), .. } => {
+            let stages = stage_names(&source?.text);
+            let near = longshore_config::nearest(name, stages.iter().map(String::as_str))?;
+            Some(format!("did you mean the stage `{near}`?"))
+        }
+        _ => None,
+    }
+}
+
+fn stage_names(text: &[u8]) -> Vec<String> {
+    let file = longshore_dockerfile::parse(text).file;
+    let name = |instruction: &longshore_dockerfile::Instruction| match &instruction.kind {
+        InstructionKind::From(from) => from.name.as_ref().map(|name| name.text.clone()),
+        _ => None,
+    };
+    file.instructions.iter().filter_map(name).collect()
+}
+
 /// Where in files one error of a chain points, in the files' order. `source` is the file that a command was about, where it read one.
 pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile>) -> Vec<Excerpt> {
     if let Some(config) = error.downcast_ref::<longshore_config::ConfigError>() {
@@ -82,13 +105,14 @@ pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile
 
 /// What an error says beside its excerpt. A Dockerfile's instruction stands in the excerpt, so it is not repeated.
 pub(super) fn message(error: &(dyn Error + 'static), source: Option<&SourceFile>) -> String {
-    let instruction = match error.downcast_ref() {
-        Some(BuildError::Instruction(instruction)) if source.is_some() => Some(&**instruction),
-        _ => None,
-    };
-    if let Some(instruction) = instruction {
-        let keyword = instruction.place.text.split_whitespace().next().unwrap_or_default();
-        return format!("{} failed in stage {}", keyword.to_ascii_uppercase(), instruction.stage);
+    match (error.downcast_ref(), source) {
+        (Some(BuildError::Instruction(instruction)), Some(_)) => return instruction_failed(instruction),
+        (Some(BuildError::Dockerfile { file, diagnostics, .. }), _) => {
+            if let Some(diagnostic) = without_place(diagnostics) {
+                return format!("{file}: {}", diagnostic.message);
+            }
+        }
+        _ => {}
     }
     match error.downcast_ref() {
         Some(InstructionErrorKind::Exit { status, .. }) if source.is_some() => match status {
@@ -96,6 +120,23 @@ pub(super) fn message(error: &(dyn Error + 'static), source: Option<&SourceFile>
             Status::Signalled(signal) => format!("its command was ended by signal {signal}"),
         },
         _ => error.to_string(),
+    }
+}
+
+fn instruction_failed(error: &InstructionError) -> String {
+    let keyword = error.place.text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    // A stage without a name is known by its number, which says less than the excerpt.
+    match error.stage.starts_with("stage-") || error.stage.is_empty() {
+        true => format!("{keyword} failed"),
+        false => format!("{keyword} failed in stage {}", error.stage),
+    }
+}
+
+/// The one mistake that is about the file as a whole, or about what was asked of it.
+fn without_place(diagnostics: &[Diagnostic]) -> Option<&Diagnostic> {
+    match diagnostics {
+        [only] if only.span.is_empty() && only.span.start == 0 => Some(only),
+        _ => None,
     }
 }
 
@@ -109,8 +150,9 @@ pub(super) fn output<'e>(error: &'e (dyn Error + 'static)) -> &'e [String] {
 
 fn dockerfile(error: &BuildError, source: Option<&SourceFile>) -> Vec<Excerpt> {
     let place = match error {
+        BuildError::Dockerfile { diagnostics, .. } if without_place(diagnostics).is_some() => None,
         BuildError::Dockerfile { file, source_text, diagnostics } => {
-            let excerpt = |diagnostic: &longshore_dockerfile::Diagnostic| Excerpt {
+            let excerpt = |diagnostic: &Diagnostic| Excerpt {
                 path: file.into(),
                 text: Some(source_text.clone()),
                 mark: Mark::Bytes(diagnostic.span.clone()),

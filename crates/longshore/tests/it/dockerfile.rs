@@ -83,8 +83,7 @@ fn stages() -> TestResult {
     let dockerfile =
         "FROM busybox AS builder\nFROM busybox AS test\nFROM busybox\nCOPY --from=builder /x /x\n";
     fails(dockerfile, &[], &["--target", "tset"], "unknown-target")?;
-    fails("FROM busybox AS builder\nFROM busybox\nCOPY --from=biulder /x /x\n", &[], &[], "unknown-stage")?;
-    fails("FROM b AS a\nFROM a AS b\n", &[], &["--target", "b"], "cycle")
+    fails("FROM busybox AS builder\nFROM busybox\nCOPY --from=biulder /x /x\n", &[], &[], "unknown-stage")
 }
 
 fn sources() -> TestResult {
@@ -106,7 +105,6 @@ fn failing_run() -> TestResult {
     fails(dockerfile, &[], &["--progress", "plain"], "failing-run-plain")?;
     fails(dockerfile, &[], &["--progress", "quiet"], "failing-run-quiet")?;
     fails("FROM busybox\nRUN no-such-program --flag\n", &[], &["--progress", "quiet"], "program-not-found")?;
-    fails("FROM busybox\nRUN [\"/no/such/program\"]\n", &[], &["--progress", "quiet"], "program-not-there")?;
     fails("FROM busybox\nRUN kill -9 $$\n", &[], &["--progress", "quiet"], "killed-run")?;
     fails(
         "FROM busybox\nRUN --mount=type=secret,id=key,required true\n",
@@ -299,7 +297,7 @@ fn interrupted() -> TestResult {
     let child =
         user.command(build).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let patience = Instant::now();
-    while processes(&sleep)?.len() < 3 {
+    while processes(&sleep)?.len() < 2 {
         assert!(patience.elapsed() < Duration::from_secs(60), "the step did not begin");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -31,11 +31,12 @@ fn section(text: &mut String, command: &Command, with_global: bool) {
         let is_help = matches!(argument.get_id().as_str(), "help" | "version");
         !argument.is_hide_set() && !is_help && (with_global || !argument.is_global_set())
     };
-    let mut arguments = command.get_arguments().filter(shown).peekable();
-    if arguments.peek().is_some() {
+    let mut arguments: Vec<&Arg> = command.get_arguments().filter(shown).collect();
+    arguments.sort_by_key(|argument| !argument.is_positional());
+    if !arguments.is_empty() {
         text.push('\n');
     }
-    arguments.for_each(|argument| entry(text, argument));
+    arguments.into_iter().for_each(|argument| entry(text, argument));
     if with_global && let Some(after) = command.get_after_help() {
         text.push_str(&format!("\n{after}\n"));
     }
