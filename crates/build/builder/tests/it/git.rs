@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use longshore_builder::Secret;
 use longshore_process::Environment;
-use longshore_testkit::{Folder, Requirement, Stop, Suite, TestResult};
+use longshore_testkit::{Answer, FaultServer, Folder, Reply, Requirement, Stop, Suite, TestResult};
 
 use crate::workshop::Workshop;
 
@@ -24,6 +25,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("git::the_machines_configuration_has_no_say", GIT, environment)
         .test("git::a_machine_without_git_says_so", GIT, no_git)
         .test("git::what_is_not_there_is_named", GIT, absent)
+        .test("git::a_web_server_that_knows_no_git_will_do", GIT, plain_server)
         .test("git::files_get_the_commits_time_on_request", GIT, commit_time)
 }
 
@@ -379,6 +381,49 @@ fn absent() -> TestResult {
     let (messages, _) = workshop.refused(&format!("COPY {url} /d"))?;
     let expected = format!("the source is `{url}`, and must be a path: COPY takes no addresses, ADD does");
     assert_eq!(messages[1..], [expected]);
+    Ok(())
+}
+
+fn plain_server() -> TestResult {
+    let (mut workshop, daemon) = (Workshop::new()?, Daemon::start()?);
+    let repository = daemon.repository("a.git")?;
+    let first = repository.run(&["rev-parse", "HEAD"])?;
+    repository.write("file", "two\n")?;
+    repository.commit()?;
+    repository.run(&["update-server-info"])?;
+    let files = repository.0.join(".git");
+    let server = FaultServer::start(move |request| {
+        let Some(authorization) = request.header("authorization") else {
+            return Reply::Answer(Answer::new(401, "").header("WWW-Authenticate", "Basic realm=\"x\""));
+        };
+        // user:hunter2, and x-access-token:hunter2
+        if !["Basic dXNlcjpodW50ZXIy", "basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMg=="].contains(&authorization) {
+            return Reply::Answer(Answer::new(403, ""));
+        }
+        let path = request.target.split('?').next().unwrap_or_default();
+        let path = path.strip_prefix("/a.git/").unwrap_or("nothing");
+        Reply::Answer(match std::fs::read(files.join(path)) {
+            Ok(bytes) => Answer::new(200, bytes),
+            Err(_) => Answer::new(404, ""),
+        })
+    })?;
+    let address = |user: &str| format!("http://{user}{}/a.git", server.address());
+    let built = workshop.add(&format!("ADD --keep-git-dir {}#trunk /d", address("user:hunter2@")))?;
+    assert!(built.holds("d/file", b"two\n"));
+    assert_eq!(built.history, [format!("ADD {}#trunk /d # buildkit", address(""))]);
+    let config = built.text("d/.git/config")?;
+    assert!(config.contains(&address("")) && !config.contains("hunter2"), "{config}");
+    for wrong in ["user:wrong-password@", ""] {
+        let (messages, _) = workshop.refused(&format!("ADD {} /d", address(wrong)))?;
+        assert_eq!(
+            messages[1..3],
+            [format!("cannot fetch {}", address("")), "cannot run git ls-remote".to_owned()]
+        );
+        assert!(!messages.concat().contains("wrong-password"), "{messages:?}");
+    }
+    workshop.secrets.insert("GIT_AUTH_TOKEN".to_owned(), Secret::new(b"hunter2\n".to_vec()));
+    let built = workshop.add(&format!("ADD {}#{first} /d", address("")))?;
+    assert!(built.holds("d/file", b"one\n"));
     Ok(())
 }
 

@@ -1,16 +1,18 @@
 //! A store of a test's own, and builds in it.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::path::Path;
 
 use longshore_builder::{
     BuildError, BuildOutcome, BuildRequest, Builder, Context, DockerfileSource, ImageSource, Isolate,
-    Isolated, NetworkMode, NoCache, build,
+    Isolated, NetworkMode, NoCache, Secret, build,
 };
 use longshore_events::Events;
 use longshore_http::{Client, HttpSettings};
 use longshore_image::Image;
 use longshore_image::flatten::{Contents, FileKind, Tree, flatten};
+use longshore_image::layer::{entries, inside};
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Digest, Platform, Reference};
 use longshore_process::Environment;
@@ -24,6 +26,7 @@ pub(crate) struct Workshop {
     pub(crate) store: Store,
     pub(crate) http: Option<Client>,
     pub(crate) environment: Environment,
+    pub(crate) secrets: BTreeMap<String, Secret>,
 }
 
 /// No image is known here: stages begin with `scratch`.
@@ -60,6 +63,7 @@ pub(crate) struct Built {
     pub(crate) tree: Tree,
     /// Lines of the history.
     pub(crate) history: Vec<String>,
+    image: Image,
 }
 
 impl Workshop {
@@ -73,6 +77,7 @@ impl Workshop {
             store,
             http: Some(Client::new(settings)),
             environment: Environment::inherited(),
+            secrets: BTreeMap::new(),
         })
     }
 
@@ -97,12 +102,13 @@ impl Workshop {
             isolate: &NoSteps,
             environment: self.environment.clone(),
         };
-        let request = request(format!("FROM scratch\n{line}\n"), &self.folder.join("context"), epoch);
+        let mut request = request(format!("FROM scratch\n{line}\n"), &self.folder.join("context"), epoch);
+        request.secrets.clone_from(&self.secrets);
         let outcome = build(&builder, &request, &Events::silent())?;
         let image = Image::new(outcome.root.clone(), std::sync::Arc::new(self.store.layout().clone()));
         let tree = flatten(&image, Contents::Hashed, &Events::silent()).map_err(io_error)?;
         let history = image.config()?.history.into_iter().filter_map(|entry| entry.created_by).collect();
-        Ok(Built { outcome, tree, history })
+        Ok(Built { outcome, tree, history, image })
     }
 
     /// The messages of a build that must fail, from the outer to the inner, and its hint.
@@ -172,6 +178,19 @@ impl Built {
     /// Whether a file has exactly this content.
     pub(crate) fn holds(&self, path: &str, content: &[u8]) -> bool {
         self.tree.get(path).and_then(|file| file.content.clone()) == Some(Digest::of(content))
+    }
+
+    /// A file's text, out of the last layer.
+    pub(crate) fn text(&self, path: &str) -> Result<String, Stop> {
+        let manifest = self.image.manifest()?;
+        let Some(layer) = manifest.layers.last() else { return Err(Stop::failed("there is no layer")) };
+        let mut tar = entries(self.image.open_layer(layer)?);
+        while let Some(entry) = tar.next_entry()? {
+            if inside(&entry.path).as_deref() == Some(Path::new(path)) {
+                return Ok(std::io::read_to_string(tar.content())?);
+            }
+        }
+        Err(Stop::failed(format!("there is no {path}")))
     }
 
     pub(crate) fn is_cached(&self) -> bool {
