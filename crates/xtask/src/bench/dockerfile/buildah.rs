@@ -57,11 +57,6 @@ impl Side for Buildah {
         build.arg("-f").arg(place.dockerfile()).arg(place.context());
         Ok(build)
     }
-
-    /// The images it built; the base images stay.
-    fn forget(&self) -> Result<()> {
-        answer(self.command().args(["rmi", "--force", "bench:1"])).map(drop)
-    }
 }
 
 impl Drop for Buildah {

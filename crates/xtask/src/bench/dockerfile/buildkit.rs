@@ -1,27 +1,34 @@
 //! buildkitd of our own, with its overlayfs snapshotter and runc. The image goes to its content store (`type=image`), which is
 //! less work than any file it could write.
 
+use std::cell::RefCell;
+use std::path::PathBuf;
 use std::process::Command;
 
 use longshore_testkit::distributions;
 
 use super::subject::Place;
-use super::{Side, answer, digest};
+use super::{Forgetful, Side, digest};
 use crate::command::{Result, command};
 use crate::conformance::daemon::Daemon;
 
 pub(super) struct BuildKit {
-    daemon: Daemon,
+    buildctl: PathBuf,
+    /// The last one is in use; the others keep what they wrote.
+    daemons: RefCell<Vec<Daemon>>,
 }
 
 impl BuildKit {
     pub(super) fn start() -> Result<BuildKit> {
-        Daemon::start().map(|daemon| BuildKit { daemon })
+        let daemon = Daemon::start()?;
+        Ok(BuildKit { buildctl: daemon.buildctl.clone(), daemons: RefCell::new(vec![daemon]) })
     }
 
     fn buildctl(&self) -> Command {
-        let mut buildctl = command(&self.daemon.buildctl);
-        buildctl.args(["--addr", &self.daemon.address()]);
+        let mut buildctl = command(&self.buildctl);
+        if let Some(daemon) = self.daemons.borrow().last() {
+            buildctl.args(["--addr", &daemon.address()]);
+        }
         buildctl
     }
 }
@@ -43,8 +50,11 @@ impl Side for BuildKit {
         build.args(["--output", "type=image,name=bench:1"]);
         Ok(build)
     }
+}
 
+impl Forgetful for BuildKit {
     fn forget(&self) -> Result<()> {
-        answer(self.buildctl().args(["prune", "--all"])).map(drop)
+        self.daemons.borrow_mut().push(Daemon::start()?);
+        Ok(())
     }
 }

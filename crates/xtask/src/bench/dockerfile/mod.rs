@@ -1,13 +1,17 @@
 //! Dockerfile builds against BuildKit (nothing changed, one line changed, cold) and buildah (nothing changed).
 //!
 //! Every side has its own copy of the context, its own store, and the same base images out of one OCI layout; every side
-//! ends with the image in its store. What a side keeps is forgotten before a cold build: base images, steps and modules,
-//! which `go mod download` then fetches again.
+//! ends with the image in its store. A cold build begins with nothing: no base images, steps or modules, which
+//! `go mod download` then fetches again.
+//!
+//! Whatever was written stays until the end. ext4 takes no number of an inode again that was freed in the last minutes, and
+//! looks at each such one for every file it makes, so that a build after a large removal would measure that removal.
 
 mod buildah;
 mod buildkit;
 mod subject;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +20,7 @@ use longshore_testkit::distributions;
 
 use super::measure::{alternate, answer, peak_memory, time};
 use super::report::{Row, mebibytes};
-use super::{Bench, recreate, remove};
+use super::{Bench, recreate};
 use crate::bases;
 use crate::command::{Result, command};
 use buildah::Buildah;
@@ -31,6 +35,8 @@ const ROUNDS_COLD: usize = 2;
 const UNCHANGED_TO_BUILDKIT: f64 = 0.1;
 const UNCHANGED_TO_BUILDAH: f64 = 0.02;
 const CHANGED_TO_BUILDKIT: f64 = 0.1;
+/// Where one of very many files changed, all are copied again, as in a cold build.
+const COPIED_TO_BUILDKIT: f64 = 0.8;
 const COLD_TO_BUILDKIT: f64 = 0.8;
 /// Largest peak of longshore's memory, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -39,7 +45,11 @@ const MEMORY: u64 = 64 << 20;
 trait Side {
     /// The build, its image written to the side's store.
     fn build(&self, place: &Place) -> Result<Command>;
-    /// Drops all that the side keeps. It is not measured.
+}
+
+/// A side that can begin again.
+trait Forgetful: Side {
+    /// Goes on with an empty store. It is not measured.
     fn forget(&self) -> Result<()>;
 }
 
@@ -47,25 +57,28 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let images = subject::base_images();
     bases::make(&distributions::folder(), &images).map_err(|error| format!("no base images: {error}"))?;
     let scratch = bench.scratch.join("dockerfile");
-    let own = Longshore { binary: bench.longshore.clone(), store: scratch.join("store") };
+    let own =
+        Longshore { binary: bench.longshore.clone(), stores: scratch.join("stores"), count: Cell::new(0) };
     let (buildkit, buildah) = (BuildKit::start(), Buildah::new(&scratch.join("buildah"), &images));
 
     let mut rows = Vec::new();
-    for subject in &SUBJECTS {
-        let job = |what: &str| format!("{}: {what}", subject.name);
+    for (number, subject) in SUBJECTS.iter().enumerate() {
+        println!("Measuring {}.", subject.name);
+        let scratch = scratch.join(number.to_string());
         match &buildkit {
             Ok(peer) => rows.extend(against_buildkit(&scratch, subject, &own, peer)),
-            Err(reason) => rows.push(Row::unmeasured(&job("against BuildKit"), reason.as_str())),
+            Err(reason) => rows.push(Row::unmeasured(&subject.job("against BuildKit"), reason.as_str())),
         }
+        let job = subject.job("nothing changed");
         match &buildah {
             _ if !subject.builds_with_buildah => {}
-            Ok(peer) => rows.push(Row::or_reason(
-                &job("nothing changed"),
-                against_buildah(&scratch, subject, &own, peer, &job("nothing changed")),
-            )),
-            Err(reason) => rows.push(Row::unmeasured(&job("against buildah"), reason.as_str())),
+            Ok(peer) => {
+                rows.push(Row::or_reason(&job, against_buildah(&scratch, subject, &own, peer, &job)));
+            }
+            Err(reason) => rows.push(Row::unmeasured(&subject.job("against buildah"), reason.as_str())),
         }
-        rows.push(Row::or_reason(&job("cold, peak memory"), memory(&scratch, subject, &own, &job)));
+        let job = subject.job("cold, peak memory");
+        rows.push(Row::or_reason(&job, memory(&scratch, subject, &own, &job)));
     }
     Ok(rows)
 }
@@ -73,13 +86,15 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
 /// The side that is measured.
 struct Longshore {
     binary: PathBuf,
-    store: PathBuf,
+    /// The folder of its stores, of which the last one is in use.
+    stores: PathBuf,
+    count: Cell<usize>,
 }
 
 impl Side for Longshore {
     fn build(&self, place: &Place) -> Result<Command> {
         let mut build = command(&self.binary);
-        build.arg("--store").arg(&self.store).args([
+        build.arg("--store").arg(self.stores.join(self.count.get().to_string())).args([
             "build",
             "--go-cache",
             "--progress",
@@ -95,15 +110,17 @@ impl Side for Longshore {
         }
         Ok(build)
     }
+}
 
+impl Forgetful for Longshore {
     fn forget(&self) -> Result<()> {
-        remove(&self.store)
+        self.count.set(self.count.get() + 1);
+        Ok(())
     }
 }
 
 /// The three jobs, in an order in which each begins with what the one before left.
 fn against_buildkit(scratch: &Path, subject: &Subject, own: &Longshore, peer: &BuildKit) -> Vec<Row> {
-    let job = |what: &str| format!("{}: {what}", subject.name);
     let places = Place::new(&scratch.join("own"), subject)
         .and_then(|ours| Ok((ours, Place::new(&scratch.join("peer"), subject)?)));
     let (ours, theirs) = match places {
@@ -111,21 +128,22 @@ fn against_buildkit(scratch: &Path, subject: &Subject, own: &Longshore, peer: &B
         Err(reason) => return vec![Row::unmeasured(subject.name, reason)],
     };
     let row = |what: &str, figures: Result<_>, most| {
-        let row = figures.map(|figures| Row::times(&job(what), "BuildKit", figures, most));
-        Row::or_reason(&job(what), row)
+        let job = subject.job(what);
+        Row::or_reason(&job, figures.map(|figures| Row::times(&job, "BuildKit", figures, most)))
     };
+    let most = if subject.copies_all { COPIED_TO_BUILDKIT } else { CHANGED_TO_BUILDKIT };
     vec![
         row("cold", cold((own, &ours), (peer, &theirs)), COLD_TO_BUILDKIT),
         row("nothing changed", unchanged((own, &ours), (peer, &theirs)), UNCHANGED_TO_BUILDKIT),
-        row("one line changed", changed((own, &ours), (peer, &theirs)), CHANGED_TO_BUILDKIT),
+        row("one line changed", changed((own, &ours), (peer, &theirs)), most),
     ]
 }
 
 type Figures = (std::time::Duration, std::time::Duration);
 type Party<'p> = (&'p dyn Side, &'p Place);
 
-fn cold(ours: Party<'_>, theirs: Party<'_>) -> Result<Figures> {
-    let build = |(side, place): Party<'_>| {
+fn cold(ours: (&dyn Forgetful, &Place), theirs: (&dyn Forgetful, &Place)) -> Result<Figures> {
+    let build = |(side, place): (&dyn Forgetful, &Place)| {
         side.forget()?;
         time(&mut side.build(place)?)
     };
@@ -169,18 +187,17 @@ fn against_buildah(
     peer: &Buildah,
     job: &str,
 ) -> Result<Row> {
-    let ours = Place::new(&scratch.join("own"), subject)?;
-    let theirs = Place::new(&scratch.join("peer"), subject)?;
+    let ours = Place::new(&scratch.join("own-buildah"), subject)?;
+    let theirs = Place::new(&scratch.join("peer-buildah"), subject)?;
     let figures = unchanged((own, &ours), (peer, &theirs))?;
-    peer.forget()?;
     Ok(Row::times(job, "buildah", figures, UNCHANGED_TO_BUILDAH))
 }
 
-fn memory(scratch: &Path, subject: &Subject, own: &Longshore, job: &impl Fn(&str) -> String) -> Result<Row> {
-    let place = Place::new(&scratch.join("own"), subject)?;
+fn memory(scratch: &Path, subject: &Subject, own: &Longshore, job: &str) -> Result<Row> {
+    let place = Place::new(&scratch.join("own-memory"), subject)?;
     own.forget()?;
     let peak = peak_memory(&mut own.build(&place)?)?;
-    Ok(Row::figure(&job("cold, peak memory"), mebibytes(peak), "at most 64 MiB", peak <= MEMORY))
+    Ok(Row::figure(job, mebibytes(peak), "at most 64 MiB", peak <= MEMORY))
 }
 
 /// The digest of a base image, which names it in a layout whatever it is called there.

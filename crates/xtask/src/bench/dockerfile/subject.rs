@@ -23,7 +23,16 @@ pub(super) struct Subject {
     images: &'static [&'static str],
     /// Debian's buildah builds stages that nothing needs, and the guide's test stage wants a C compiler that its base lacks.
     pub(super) builds_with_buildah: bool,
+    /// A change of one file has all files copied again, and nothing else done.
+    pub(super) copies_all: bool,
     source: Source,
+}
+
+impl Subject {
+    /// A row's name.
+    pub(super) fn job(&self, what: &str) -> String {
+        format!("{}: {what}", self.name)
+    }
 }
 
 enum Source {
@@ -41,16 +50,23 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         name: "Dockerfile without `-a`",
         images: &[GOLANG, ALPINE],
         builds_with_buildah: false,
+        copies_all: false,
         source: Source::GuideWithCache,
     },
     guide("Dockerfile.advanced", &[GOLANG], false),
     guide("Dockerfile.buildkit", &[GOLANG, ALPINE], false),
     guide("Dockerfile.secure", &[GOLANG, ALPINE], false),
-    Subject { name: "20,000 files", images: &[ALPINE], builds_with_buildah: true, source: Source::ManyFiles },
+    Subject {
+        name: "20,000 files",
+        images: &[ALPINE],
+        builds_with_buildah: true,
+        copies_all: true,
+        source: Source::ManyFiles,
+    },
 ];
 
 const fn guide(name: &'static str, images: &'static [&'static str], builds_with_buildah: bool) -> Subject {
-    Subject { name, images, builds_with_buildah, source: Source::Guide(name) }
+    Subject { name, images, builds_with_buildah, copies_all: false, source: Source::Guide(name) }
 }
 
 /// Every base image that a subject starts from.
