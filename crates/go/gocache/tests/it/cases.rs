@@ -77,7 +77,6 @@ const SOURCES: &[Case] = &[
     },
     Case {
         name: "an import of equal length",
-        is_brief: true,
         files: &[MODULE, MAIN, ONE, TWO],
         edits: &[Write(
             "main.go",
@@ -172,7 +171,6 @@ const FLAGS: &[Case] = &[
     },
     Case {
         name: "linker and compiler flags",
-        is_brief: true,
         command: &["build", "-a", "-ldflags", "-X main.version=1", "-o", "main", "."],
         files: &[
             MODULE,
@@ -216,7 +214,6 @@ const FLAGS: &[Case] = &[
 const MODULES: &[Case] = &[
     Case {
         name: "another version of the language",
-        is_brief: true,
         files: &[
             ("go.mod", "module example.com/shop\n\ngo 1.20\n"),
             (
@@ -278,7 +275,6 @@ const MODULES: &[Case] = &[
     },
     Case {
         name: "a module in a folder below",
-        is_brief: true,
         command: &["build", "-C", "service", "-a", "-o", "../main", "."],
         files: &[
             ("service/go.mod", "module example.com/shop\n\ngo 1.21\n"),
@@ -292,7 +288,6 @@ const MODULES: &[Case] = &[
 const ASSEMBLY: &[Case] = &[
     Case {
         name: "assembly and its own header",
-        is_brief: true,
         command: GUIDE,
         files: &[
             MODULE,
@@ -320,15 +315,12 @@ const ASSEMBLY: &[Case] = &[
             ("common/values.h", "#include \"more.inc\"\n"),
             ("sum/more.inc", "#define EXTRA 1\n"),
         ],
-        edits: &[
-            Write("sum/more.inc", "#define EXTRA 2\n"),
-            Write("common/values.h", "#define EXTRA 3\n"),
-            Write("common/values.h", "#define EXTRA 4\n"),
-        ],
+        edits: &[Write("sum/more.inc", "#define EXTRA 2\n"), Write("common/values.h", "#define EXTRA 3\n")],
         ..PLAIN
     },
     Case {
         name: "a header that the package's target leaves out",
+        is_long: true,
         files: &[
             MODULE,
             ADD,
@@ -337,11 +329,11 @@ const ASSEMBLY: &[Case] = &[
                 "#include \"textflag.h\"\n#include \"v_arm64.h\"\n#include \"chosen.h\"\n\nTEXT ·add(SB), NOSPLIT, $0-24\n\tMOVQ $EXTRA, AX\n\tADDQ $MORE, AX\n\tMOVQ AX, ret+16(FP)\n\tRET\n",
             ),
             ("v_arm64.h", "#define EXTRA 1\n"),
-            ("chosen.h", "//go:build arm64\n\n#define MORE 1\n"),
+            ("chosen.h", "// +build arm64\n\n#define MORE 1\n"),
         ],
         edits: &[
             Write("v_arm64.h", "#define EXTRA 2\n"),
-            Write("chosen.h", "//go:build arm64\n\n#define MORE 2\n"),
+            Write("chosen.h", "// +build arm64\n\n#define MORE 2\n"),
         ],
         ..PLAIN
     },
