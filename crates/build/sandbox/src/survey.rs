@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{WaitOptions, waitpid};
+use rustix::stdio::stdout;
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 
 use crate::child::{Fault, TRIAL};
@@ -136,7 +137,7 @@ pub(crate) fn child() -> i32 {
     let Ok(Some(trial)) = wire::receive::<Trial>(&mut io::stdin()) else { return 1 };
     let answer = if trial.isolation == Isolation::Chroot { chroot() } else { namespaces() };
     // Not std's buffered output: this process ends without flushing it.
-    let Ok(output) = rustix::stdio::stdout().try_clone_to_owned() else { return 1 };
+    let Ok(output) = stdout().try_clone_to_owned() else { return 1 };
     let sent = wire::send(&mut std::fs::File::from(output), &Verdict { fault: answer.err() });
     i32::from(sent.is_err())
 }

@@ -13,6 +13,7 @@ use rustix::process::{
     setsid, wait,
 };
 use rustix::stdio::dup2_stdin;
+use rustix::stdio::{stderr, stdout};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::supervisor::CALLS;
@@ -128,7 +129,7 @@ fn supervised(supervisor: Option<&UnixStream>) -> Result<(), Errno> {
 /// /dev/stdout can be opened again by whoever the step runs as.
 fn own_output(step: &Step) {
     let owner = Some(Uid::from_raw(step.user.uid));
-    for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+    for stream in [stdout(), stderr()] {
         // Where it is refused, writing to the descriptor itself still works.
         let _ = rustix::fs::fchown(stream, owner, None);
     }

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getppid, kill_process, set_parent_process_death_signal, waitpid,
 };
+use rustix::stdio::{stderr, stdout};
 use rustix::thread::UnshareFlags;
 
 use super::{Fault, Order, Report, init, report};
@@ -100,6 +101,6 @@ fn watch(control: &UnixStream, child: Pid) -> Result<WaitStatus, rustix::io::Err
 
 /// Lets go of the step's output, so that its end is seen when the last of the step's processes is gone.
 pub(crate) fn close_output() {
-    sys::close(rustix::stdio::stdout().as_raw_fd());
-    sys::close(rustix::stdio::stderr().as_raw_fd());
+    sys::close(stdout().as_raw_fd());
+    sys::close(stderr().as_raw_fd());
 }
