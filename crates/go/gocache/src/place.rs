@@ -2,12 +2,14 @@
 //!
 //! One cache serves one project and one user of its steps. Toolchains share the folder and have compartments in it.
 //!
-//!     CACHE/memory                which files were hashed before: of toolchains
-//!     CACHE/notes                 what happened, one line for each `go` that could have used the cache
-//!     CACHE/TOOLCHAIN/lock        held by everyone who builds
-//!     CACHE/TOOLCHAIN/memory      which files were hashed before: of the cache
-//!     CACHE/TOOLCHAIN/includes    what the assembler read and Go does not count among a package's inputs
-//!     CACHE/TOOLCHAIN/go/         the folder that Go sees as GOCACHE
+//! ```text
+//! CACHE/memory                which files were hashed before: of toolchains
+//! CACHE/notes                 what happened, one line for each `go` that could have used the cache
+//! CACHE/TOOLCHAIN/lock        held by everyone who builds
+//! CACHE/TOOLCHAIN/memory      which files were hashed before: of the cache
+//! CACHE/TOOLCHAIN/includes    what the assembler read and Go does not count among a package's inputs
+//! CACHE/TOOLCHAIN/go/         the folder that Go sees as GOCACHE
+//! ```
 
 use std::fs::File;
 use std::io::{Read, Write};
