@@ -190,6 +190,12 @@ pub(super) fn build(
     context: &Context,
     ui: &mut Ui,
 ) -> Result<Ending, CommandError> {
+    // Standard input can be read once, so the process that will run the steps must be the one that reads it.
+    if file == Path::new("-")
+        && let Some(isolation) = inside_of(arguments.isolation)
+    {
+        return go_inside(isolation, ui);
+    }
     let store = context.store()?;
     let dockerfile = read(file)?;
     ui.show_steps();
@@ -209,18 +215,29 @@ pub(super) fn build(
         isolate: &isolate,
     };
     match longshore_builder::build(&builder, &request, ui.events()) {
-        Err(BuildError::GoInside(isolation)) => {
-            ui.close();
-            let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-            let code = longshore_sandbox::continue_inside(isolation, &arguments)?;
-            Ok(Ending::Inside(Exit::Of(u8::try_from(code).unwrap_or(1))))
-        }
+        Err(BuildError::GoInside(isolation)) => go_inside(isolation, ui),
         Ok(outcome) => Ok(Ending::Built(Box::new(outcome))),
         Err(error) => {
             let file = &request.dockerfile;
             Err(CommandError::from(error).in_file(file.name(), &file.bytes))
         }
     }
+}
+
+/// The user namespace that this process will have to go on in before it runs steps, if it must.
+fn inside_of(pinned: Option<Isolation>) -> Option<Isolation> {
+    if longshore_sandbox::inside().is_some() || rustix::process::geteuid().is_root() {
+        return None;
+    }
+    longshore_sandbox::choose(pinned).ok().filter(|isolation| isolation.is_inside())
+}
+
+/// Goes on inside a user namespace, in a process with the same arguments.
+fn go_inside(isolation: Isolation, ui: &mut Ui) -> Result<Ending, CommandError> {
+    ui.close();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let code = longshore_sandbox::continue_inside(isolation, &arguments)?;
+    Ok(Ending::Inside(Exit::Of(u8::try_from(code).unwrap_or(1))))
 }
 
 /// What offers Go's build cache to steps, with a copy of this program for them to start.
