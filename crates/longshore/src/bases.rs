@@ -52,26 +52,23 @@ impl BaseSource for Bases {
 ///
 /// What came from a registry is remembered by its name, beside the store's own names, so that a build need not ask again; `--pull`
 /// asks.
-pub(crate) struct StageImages {
-    bases: Bases,
-    store: Store,
-}
+pub(crate) struct StageImages(Bases);
 
 impl StageImages {
     /// The images that this user's store and registries have.
     pub(crate) fn new(context: &Context) -> Result<Self, ContextError> {
-        Ok(StageImages { bases: Bases::new(context)?, store: context.store()? })
+        Ok(StageImages(Bases::new(context)?))
     }
 
     /// Where it is remembered which digest a name had when it was last asked for.
     fn memory(&self, reference: &Reference) -> std::path::PathBuf {
         let name = Digest::of(reference.to_string().as_bytes());
-        self.store.cache_folder("dockerfile").join("bases").join(name.encoded())
+        self.0.store.cache_folder("dockerfile").join("bases").join(name.encoded())
     }
 
     fn remembered(&self, reference: &Reference) -> Option<Image> {
         let digest = std::fs::read_to_string(self.memory(reference)).ok()?;
-        self.store.resolve(digest.trim()).ok()
+        self.0.store.resolve(digest.trim()).ok()
     }
 }
 
@@ -82,11 +79,12 @@ impl longshore_builder::ImageSource for StageImages {
         pull: bool,
         events: &Events,
     ) -> Result<Image, Box<dyn std::error::Error + Send + Sync>> {
-        let local = || self.store.resolve(&reference.familiar()).ok().or_else(|| self.remembered(reference));
-        if let (Some(image), false) = (local(), pull && self.bases.registries.is_some()) {
+        let local =
+            || self.0.store.resolve(&reference.familiar()).ok().or_else(|| self.remembered(reference));
+        if let (Some(image), false) = (local(), pull && self.0.registries.is_some()) {
             return Ok(image);
         }
-        let image = self.bases.resolve(reference, None, events)?;
+        let image = self.0.resolve(reference, None, events)?;
         let memory = self.memory(reference);
         if let Some(folder) = memory.parent() {
             longshore_files::create_folders(folder)?;

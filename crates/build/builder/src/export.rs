@@ -35,9 +35,7 @@ impl<'a> Solve<'a> {
         let task = self.events.task(TaskKind::Work, format!("{}write the layers", self.prefix));
         for step in &state.steps {
             self.events.check()?;
-            let id = step.snapshot.snapshot();
-            let found = self.snapshots().get(&id)?;
-            let snapshot = found.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))?;
+            let snapshot = self.snapshot(step)?;
             let layer = snapshot.layer(writer, &options, &self.events)?;
             let created = jiff::Timestamp::try_from(snapshot.created()?).unwrap_or_default();
             times.push(created);

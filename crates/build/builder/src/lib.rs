@@ -47,6 +47,6 @@ pub use place::PlaceError;
 pub use remote::{AddressError, FetchError};
 pub use request::{BuildRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
 pub use select::SelectError;
-pub use source::{Advice, AdvisedMount, ImageSource, Isolate, Isolated, StageFiles, StepAdvisor, StepFacts};
+pub use source::{Advice, AdvisedMount, ImageSource, Isolate, StageFiles, StepAdvisor, StepFacts};
 pub use tree::TreeError;
 pub use users::UnknownUser;

@@ -19,7 +19,6 @@ use longshore_snapshot::Scratch;
 use crate::error::{BuildError, InstructionErrorKind};
 use crate::key::{Key, KeyWriter};
 use crate::origin::{Origin, failed};
-use crate::records::LockError;
 use crate::run::expander;
 use crate::select::{Filter, select};
 use crate::solve::{At, Mode, Solve, Stop};
@@ -229,8 +228,8 @@ impl<'a> Solve<'a> {
         match spec.sharing {
             Sharing::Shared => {}
             Sharing::Locked => {
-                let lock = self.records.lock(&format!("mount-{}", &name[..32]), &self.events);
-                mounted.locks.push(lock.map_err(lock_error)?);
+                let lock = self.records.lock(&format!("mount-{}", &name[..32]), &self.events)?;
+                mounted.locks.push(lock);
             }
             Sharing::Private => {
                 for number in 0.. {
@@ -337,13 +336,6 @@ fn placed(stop: Stop, at: &At<'_>) -> Stop {
         Stop::Failed(BuildError::Select(error)) => failed(at, error),
         Stop::Failed(BuildError::Tree(error)) => failed(at, error),
         other => other,
-    }
-}
-
-fn lock_error(error: LockError) -> BuildError {
-    match error {
-        LockError::File(error) => error.into(),
-        LockError::Cancelled(cancelled) => cancelled.into(),
     }
 }
 

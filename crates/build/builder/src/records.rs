@@ -13,6 +13,7 @@ use longshore_events::{Cancelled, Events};
 use longshore_files::{AtomicFile, FileError, Lock, create_folders};
 use longshore_store::Store;
 
+use crate::error::BuildError;
 use crate::key::Key;
 
 /// Pause between two looks at a lock that another build holds.
@@ -31,6 +32,15 @@ pub(crate) enum LockError {
     File(#[from] FileError),
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<LockError> for BuildError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::File(error) => error.into(),
+            LockError::Cancelled(cancelled) => cancelled.into(),
+        }
+    }
 }
 
 impl Records {

@@ -141,8 +141,8 @@ impl<'a> Solve<'a> {
         let chain = self.chain(state)?;
         let view = chain.view(&self.events)?;
         let identity = self.identity(state, at, &view)?;
-        let isolated = self.isolated()?;
-        let mut draft = isolated.snapshots.draft(&chain)?;
+        let isolation = self.builder.isolate.for_run()?;
+        let mut draft = self.snapshots().draft(&chain)?;
         if view.lookup(Path::new(state.folder()))?.is_none() {
             let mut writer = draft.writer(chain.view(&self.events)?)?;
             let folder = crate::tree::below_root(&view.resolve(Path::new(state.folder()))?);
@@ -157,7 +157,7 @@ impl<'a> Solve<'a> {
         }
         self.advise(doing, (at, command), (&view, &identity), &mut mounted);
         let step = longshore_sandbox::Step {
-            isolation: isolated.isolation,
+            isolation,
             root: draft.root(&self.events)?,
             mounts: std::mem::take(&mut mounted.mounts),
             arguments: command.arguments.iter().map(OsString::from).collect(),

@@ -9,8 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use longshore_dockerfile::{Base, Dockerfile, Instruction, InstructionKind, StageGraph, parse_trigger};
 use longshore_events::Events;
+use longshore_image::mutate::Draft;
 use longshore_oci::{ImageConfig, Platform};
-use longshore_snapshot::{Chain, Snapshots, View};
+use longshore_snapshot::{Chain, Snapshot, Snapshots, View};
 
 use crate::build::Builder;
 use crate::context::ContextTree;
@@ -20,7 +21,6 @@ use crate::key::KeyWriter;
 use crate::metadata::{self, Scope};
 use crate::records::Records;
 use crate::request::{BuildRequest, Context};
-use crate::source::Isolated;
 use crate::state::{StageState, Step};
 use crate::transfer::Prepared;
 
@@ -74,7 +74,6 @@ pub(crate) struct Solve<'a> {
     pub(crate) prefix: String,
     slots: Vec<(Mutex<Slot>, Condvar)>,
     snapshots: OnceLock<Snapshots>,
-    isolated: Mutex<Option<Isolated>>,
     pub(crate) context: OnceLock<Arc<ContextTree>>,
     pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
     pub(crate) prepared: Mutex<HashMap<(usize, usize), Arc<Prepared>>>,
@@ -131,7 +130,6 @@ impl<'a> Solve<'a> {
             prefix,
             slots,
             snapshots: OnceLock::new(),
-            isolated: Mutex::default(),
             context: OnceLock::new(),
             named: Mutex::default(),
             prepared: Mutex::default(),
@@ -167,17 +165,6 @@ impl<'a> Solve<'a> {
     /// The snapshots that this build works with.
     pub(crate) fn snapshots(&self) -> &Snapshots {
         self.snapshots.get().unwrap_or(&self.builder.snapshots)
-    }
-
-    /// How RUN steps are isolated; found out before the first one.
-    pub(crate) fn isolated(&self) -> Result<Isolated, BuildError> {
-        let mut isolated = held(&self.isolated);
-        if let Some(isolated) = &*isolated {
-            return Ok(isolated.clone());
-        }
-        let found = self.builder.isolate.for_run()?;
-        *isolated = Some(found.clone());
-        Ok(found)
     }
 
     fn run_threads(&self, target: usize) -> Result<Arc<StageState>, Stop> {
@@ -361,7 +348,8 @@ impl<'a> Solve<'a> {
 
     /// A stage that begins with an image.
     fn state_on(&self, image: &longshore_image::Image, platform: &Platform) -> Result<StageState, Stop> {
-        let config = image.config()?;
+        // As whatever is put on top of an image begins: with a line of history for each of its layers.
+        let config = Draft::on(image)?.config;
         let mut key = KeyWriter::new("image");
         key.list(
             config
@@ -375,11 +363,6 @@ impl<'a> Solve<'a> {
         );
         key.text(&platform.to_string());
         let chain = self.snapshots().base(image)?;
-        let mut config = config;
-        let missing = config.rootfs.diff_ids.len();
-        let told = config.history.iter().filter(|history| !history.empty_layer).count();
-        // Some tools write no history. Then what is appended to it would seem to belong to the first layers.
-        config.history.extend(std::iter::repeat_n(Default::default(), missing.saturating_sub(told)));
         let mut state = StageState::new(key.finish(), chain, config, platform.clone());
         state.base_image = Some(image.clone());
         Ok(state)
@@ -438,12 +421,15 @@ impl<'a> Solve<'a> {
     pub(crate) fn chain(&self, state: &StageState) -> Result<Chain, BuildError> {
         let mut chain = state.base.clone();
         for step in &state.steps {
-            let id = step.snapshot.snapshot();
-            let snapshot =
-                self.snapshots().get(&id)?.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))?;
-            chain.push(snapshot);
+            chain.push(self.snapshot(step)?);
         }
         Ok(chain)
+    }
+
+    /// What a step left, which must be there.
+    pub(crate) fn snapshot(&self, step: &Step) -> Result<Snapshot, BuildError> {
+        let found = self.snapshots().get(&step.snapshot.snapshot())?;
+        found.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))
     }
 
     pub(crate) fn view(&self, state: &StageState) -> Result<View, BuildError> {

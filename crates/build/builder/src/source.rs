@@ -26,22 +26,13 @@ pub trait ImageSource: Send + Sync {
 /// How steps are isolated, decided when it is needed: a build that has nothing to do asks nothing of the machine.
 pub trait Isolate: Sync {
     /// Asked before the first step is done. The snapshots to work with from then on, where they are others than those of
-    /// [`crate::Builder::snapshots`].
+    /// [`crate::Builder::snapshots`]: whether overlays can be mounted depends on the means of isolation.
     ///
     /// Errors: [`BuildError::GoInside`] where the process must go on inside a user namespace.
     fn before_steps(&self) -> Result<Option<Snapshots>, BuildError>;
 
-    /// Asked before the first RUN. Errors: nothing that isolates works here.
-    fn for_run(&self) -> Result<Isolated, BuildError>;
-}
-
-/// How RUN steps are isolated.
-#[derive(Debug, Clone)]
-pub struct Isolated {
-    /// By which means.
-    pub isolation: Isolation,
-    /// The snapshots whose drafts such steps run in: whether overlays can be mounted depends on the means.
-    pub snapshots: Snapshots,
+    /// By which means RUN steps are isolated; asked before each. Errors: nothing that isolates works here.
+    fn for_run(&self) -> Result<Isolation, BuildError>;
 }
 
 /// What a RUN step is, for those who may advise it.

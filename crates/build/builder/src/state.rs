@@ -1,5 +1,6 @@
 //! What is known of a stage while its instructions are gone through: files, configuration, variables.
 
+use longshore_dockerfile::paths;
 use longshore_image::Image;
 use longshore_oci::{History, ImageConfig, Platform};
 use longshore_snapshot::Chain;
@@ -116,18 +117,8 @@ impl StageState {
     pub(crate) fn absolute(&self, path: &str) -> String {
         let joined =
             if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.folder()) };
-        let mut names: Vec<&str> = Vec::new();
-        for name in joined.split('/') {
-            match name {
-                "" | "." => {}
-                ".." => {
-                    names.pop();
-                }
-                name => names.push(name),
-            }
-        }
         let keeps_slash = crate::tree::names_folder(path) || path.is_empty();
-        let mut clean = format!("/{}", names.join("/"));
+        let mut clean = paths::clean(&joined);
         if keeps_slash && clean != "/" {
             clean.push('/');
         }

@@ -3,9 +3,7 @@
 use longshore_events::{Task, TaskKind};
 use longshore_snapshot::Snapshot;
 
-use crate::error::BuildError;
 use crate::key::{Key, KeyWriter};
-use crate::records::LockError;
 use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::state::StageState;
 
@@ -55,23 +53,24 @@ impl<'a> Solve<'a> {
             done.steps += 1;
             done.cached += usize::from(cached);
         };
-        let known = |key: &Key| self.snapshots().get(&key.snapshot()).map(|found| found.is_some());
-        if !again && known(&key)? {
-            self.events.task(TaskKind::Step, label).cached("");
+        let is_answered = || -> Result<bool, Stop> {
+            if again || self.snapshots().get(&key.snapshot())?.is_none() {
+                return Ok(false);
+            }
+            self.events.task(TaskKind::Step, label.as_str()).cached("");
             counted(true);
+            Ok(true)
+        };
+        if is_answered()? {
             return Ok(key);
         }
-        let lock = self.records.lock(&key.hex(), &self.events).map_err(|error| match error {
-            LockError::File(error) => BuildError::from(error),
-            LockError::Cancelled(cancelled) => BuildError::from(cancelled),
-        })?;
-        if !again && known(&key)? {
-            self.events.task(TaskKind::Step, label).cached("");
-            counted(true);
+        // Whoever held the lock before may have done this very step.
+        let lock = self.records.lock(&key.hex(), &self.events)?;
+        if is_answered()? {
             return Ok(key);
         }
         let wanted = if again { self.next_generation(plain) } else { key };
-        let task = self.events.task(TaskKind::Step, label);
+        let task = self.events.task(TaskKind::Step, label.as_str());
         work(&Doing { task: &task, key: wanted, state })?;
         if again {
             self.records.put(&generation_key(&plain), &wanted)?;

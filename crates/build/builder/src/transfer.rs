@@ -1,7 +1,7 @@
 //! COPY, ADD and WORKDIR: steps that write files and run nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use longshore_dockerfile::Word;
 use longshore_dockerfile::expand::expand_heredoc;
@@ -47,6 +47,8 @@ pub(crate) struct PreparedSource {
     filter: Filter,
     /// Whether archives are unpacked.
     unpack: bool,
+    /// What it means, once somebody had to know: the files that were hashed are those that are copied.
+    selected: OnceLock<Vec<Selected>>,
 }
 
 /// COPY or ADD with its words expanded and the content of its sources known.
@@ -176,6 +178,7 @@ impl<'a> Solve<'a> {
                 required: None,
                 filter,
                 unpack,
+                selected: OnceLock::new(),
             });
         }
         if words.checksum.is_some() {
@@ -194,6 +197,7 @@ impl<'a> Solve<'a> {
             required: None,
             filter: Filter { include: None, exclude },
             unpack: transfer.unpack.unwrap_or(is_add),
+            selected: OnceLock::new(),
         })
     }
 
@@ -212,6 +216,7 @@ impl<'a> Solve<'a> {
             required: None,
             filter: Filter::default(),
             unpack: false,
+            selected: OnceLock::new(),
         })
     }
 
@@ -246,7 +251,7 @@ impl<'a> Solve<'a> {
                 }
                 let tree = self.tree_of(at, source, origin)?;
                 let selected = self.select(at, source, &*tree, origin)?;
-                describe(&*tree, &selected, &mut content).map_err(|error| failed(at, error))?;
+                describe(&*tree, selected, &mut content).map_err(|error| failed(at, error))?;
                 content.flag(source.unpack);
             }
             Ok(content.finish())
@@ -263,7 +268,7 @@ impl<'a> Solve<'a> {
                 From::Origin => {}
                 From::Tree(tree) => {
                     let selected = self.select(at, source, &**tree, origin)?;
-                    describe(&**tree, &selected, &mut short).map_err(|error| failed(at, error))?;
+                    describe(&**tree, selected, &mut short).map_err(|error| failed(at, error))?;
                 }
                 From::Remote(remote) => {
                     remote.describe(source.unpack, source.filter.exclude.as_ref(), &mut short);
@@ -273,22 +278,26 @@ impl<'a> Solve<'a> {
         self.remembered(&short.finish(), mode, look)
     }
 
-    fn select(
+    fn select<'s>(
         &self,
         at: &At<'_>,
-        source: &PreparedSource,
+        source: &'s PreparedSource,
         tree: &dyn FileTree,
         origin: &Origin,
-    ) -> Result<Vec<Selected>, Stop> {
+    ) -> Result<&'s [Selected], Stop> {
+        if let Some(selected) = source.selected.get() {
+            return Ok(selected);
+        }
         if let Some(path) = &source.required
             && tree.lookup(path).map_err(|error| failed(at, error))?.is_none()
         {
             return Err(failed(at, self.not_found(path, tree, origin, at)));
         }
-        select(tree, &source.path, &source.filter).map_err(|error| match error {
+        let selected = select(tree, &source.path, &source.filter).map_err(|error| match error {
             SelectError::NotFound(path) => failed(at, self.not_found(&path, tree, origin, at)),
             other => failed(at, other),
-        })
+        })?;
+        Ok(source.selected.get_or_init(|| selected))
     }
 
     fn not_found(
@@ -370,11 +379,11 @@ impl<'a> Solve<'a> {
             for selected in self.select(at, source, &*tree, origin)? {
                 let mut placer = Placer::new(&*tree, &mut writer, to, &self.events);
                 if source.unpack
-                    && archive::unpack(&mut placer, &selected).map_err(|error| failed(at, error))?
+                    && archive::unpack(&mut placer, selected).map_err(|error| failed(at, error))?
                 {
                     continue;
                 }
-                placer.place(&selected).map_err(|error| failed(at, error))?;
+                placer.place(selected).map_err(|error| failed(at, error))?;
             }
         }
         drop(writer);
@@ -449,6 +458,7 @@ fn with_parents(path: &str) -> Result<PreparedSource, PatternError> {
         required,
         filter: Filter { include: Some(include), exclude: None },
         unpack: false,
+        selected: OnceLock::new(),
     })
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+pub(crate) use longshore_snapshot::below_root;
 use longshore_snapshot::{NodeKind, SnapshotError, View};
 
 /// Links that are followed on the way to one path; the kernel's own limit.
@@ -119,19 +120,6 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
         Component::ParentDir => Some(OsString::from("..")),
         _ => None,
     })
-}
-
-/// A path as one below a root: without leading slash, `.` and `..`, which never leads above the root.
-pub(crate) fn below_root(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for name in names(path) {
-        if name == ".." {
-            clean.pop();
-        } else {
-            clean.push(name);
-        }
-    }
-    clean
 }
 
 /// Hash of what a reader gives.

@@ -159,7 +159,7 @@ pub(crate) fn split(path: &Path) -> (&Path, &OsStr) {
 }
 
 /// A path as one below a root: without leading slash, `.` and `..`, which never leads above the root.
-pub(crate) fn below_root(path: &Path) -> PathBuf {
+pub fn below_root(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

@@ -37,6 +37,7 @@ mod whole;
 mod writer;
 mod written;
 
+pub use beneath::below_root;
 pub use beside::{Occupant, Scratch};
 pub use chain::Chain;
 pub use draft::Draft;

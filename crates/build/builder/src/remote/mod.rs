@@ -31,7 +31,6 @@ use self::web::Web;
 use crate::error::InstructionErrorKind;
 use crate::key::{Key, KeyWriter};
 use crate::origin::failed;
-use crate::records::LockError;
 use crate::rules::Rules;
 use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::tree::{FileNode, FileTree, SingleFile, TreeError};
@@ -263,10 +262,7 @@ impl<'a> Solve<'a> {
     /// Keeps other builds from fetching the same at the same time: they find what this one leaves.
     fn alone(&self, kind: &str, name: &str) -> Result<longshore_files::Lock, Stop> {
         let key = KeyWriter::new(kind).text(name).finish();
-        self.records.lock(&key.hex(), &self.events).map_err(|error| match error {
-            LockError::File(error) => error.into(),
-            LockError::Cancelled(cancelled) => cancelled.into(),
-        })
+        Ok(self.records.lock(&key.hex(), &self.events)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use longshore_builder::{
     BuildError, BuildOutcome, BuildRequest, Builder, Context, DockerfileSource, ImageSource, Isolate,
-    Isolated, NetworkMode, NoCache, Secret, build,
+    NetworkMode, NoCache, Secret, build,
 };
 use longshore_events::Events;
 use longshore_http::{Client, HttpSettings};
@@ -51,7 +51,7 @@ impl Isolate for NoSteps {
         Ok(None)
     }
 
-    fn for_run(&self) -> Result<Isolated, BuildError> {
+    fn for_run(&self) -> Result<longshore_sandbox::Isolation, BuildError> {
         Err(BuildError::Thread)
     }
 }

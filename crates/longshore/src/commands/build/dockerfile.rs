@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
 use longshore_builder::{
     BuildError, BuildOutcome, BuildRequest, Builder, Context as BuildContext, DockerfileSource, Isolate,
-    Isolated, NetworkMode, NoCache, Secret, StepAdvisor,
+    NetworkMode, NoCache, Secret, StepAdvisor,
 };
 use longshore_gocache::GoCacheAdvisor;
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
-use longshore_sandbox::Isolation;
+use longshore_sandbox::{Isolation, IsolationError};
 use longshore_snapshot::{Ownership, Snapshots};
 
 use super::values::{AgentSource, ContextPlace, HostAddress, NamedContext, SecretPlace, SecretSource, bytes};
@@ -203,7 +204,7 @@ pub(super) fn build(
     let request = request(arguments, dockerfile, asked, context, ui)?;
     let found = StageImages::new(context)?;
     let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
-    let isolate = IsolationChoice { pinned: arguments.isolation, store: &store };
+    let isolate = IsolationChoice { pinned: arguments.isolation, store: &store, choice: OnceLock::new() };
     let advisor = arguments.go_cache.then(|| go_cache(&store)).transpose()?;
     let builder = Builder {
         store: &store,
@@ -263,10 +264,17 @@ fn ownership() -> Ownership {
     }
 }
 
-/// Chooses how RUN steps are isolated, when it matters.
+/// Chooses how RUN steps are isolated, when it matters and once: trying what works here takes milliseconds.
 struct IsolationChoice<'a> {
     pinned: Option<Isolation>,
     store: &'a longshore_store::Store,
+    choice: OnceLock<Result<Isolation, IsolationError>>,
+}
+
+impl IsolationChoice<'_> {
+    fn choose(&self) -> Result<Isolation, IsolationError> {
+        self.choice.get_or_init(|| longshore_sandbox::choose(self.pinned)).clone()
+    }
 }
 
 impl Isolate for IsolationChoice<'_> {
@@ -275,7 +283,7 @@ impl Isolate for IsolationChoice<'_> {
             return Ok(None);
         }
         let is_root = rustix::process::geteuid().is_root();
-        match longshore_sandbox::choose(self.pinned) {
+        match self.choose() {
             Ok(isolation) if isolation.is_inside() => Err(BuildError::GoInside(isolation)),
             Ok(isolation) if isolation.has_namespaces() => Ok(None),
             Ok(_) => Ok(Some(Snapshots::open(self.store, Ownership::Root, false)?)),
@@ -286,13 +294,11 @@ impl Isolate for IsolationChoice<'_> {
         }
     }
 
-    fn for_run(&self) -> Result<Isolated, BuildError> {
-        let isolation = match longshore_sandbox::inside() {
-            Some(inside) => inside,
-            None => longshore_sandbox::choose(self.pinned)?,
-        };
-        let snapshots = Snapshots::open(self.store, ownership(), isolation.has_namespaces())?;
-        Ok(Isolated { isolation, snapshots })
+    fn for_run(&self) -> Result<Isolation, BuildError> {
+        match longshore_sandbox::inside() {
+            Some(inside) => Ok(inside),
+            None => Ok(self.choose()?),
+        }
     }
 }
 
