@@ -50,7 +50,7 @@ impl<'a> Solve<'a> {
         })?;
         let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let name = KeyWriter::new("context").bytes(path.as_os_str().as_encoded_bytes()).finish();
-        let memory = HashMemory::open(self.records.hashes(&name));
+        let memory = HashMemory::open(self.records().hashes(&name));
         Ok(Arc::new(ContextTree::open(folder, ignore, memory)?))
     }
 

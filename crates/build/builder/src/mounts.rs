@@ -228,13 +228,13 @@ impl<'a> Solve<'a> {
         match spec.sharing {
             Sharing::Shared => {}
             Sharing::Locked => {
-                let lock = self.records.lock(&format!("mount-{}", &name[..32]), &self.events)?;
+                let lock = self.records().lock(&format!("mount-{}", &name[..32]), &self.events)?;
                 mounted.locks.push(lock);
             }
             Sharing::Private => {
                 for number in 0.. {
                     let other = format!("{}-{number}", &name[..32]);
-                    if let Some(lock) = self.records.try_lock(&format!("mount-{other}"))? {
+                    if let Some(lock) = self.records().try_lock(&format!("mount-{other}"))? {
                         mounted.locks.push(lock);
                         folder = self.snapshots().cache_mount(&other);
                         break;

@@ -75,14 +75,14 @@ impl<'a> Solve<'a> {
         mode: Mode,
         look: &mut dyn FnMut() -> Result<Key, Stop>,
     ) -> Result<Key, Stop> {
-        if let Some(known) = self.records.get(key) {
+        if let Some(known) = self.records().get(key) {
             return Ok(known);
         }
         if mode == Mode::Probe {
             return Err(Stop::Unknown);
         }
         let found = look()?;
-        self.records.put(key, &found)?;
+        self.records().put(key, &found)?;
         Ok(found)
     }
 

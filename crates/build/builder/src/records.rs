@@ -2,7 +2,8 @@
 //! generation of a step counts after `--no-cache`.
 //!
 //! A record is a small file named by a key. It can be made again, so it is not synced; a damaged one counts as absent, since each
-//! holds a checksum.
+//! holds a checksum. Each kind of snapshots has records of its own: a step that was done twice, once for each, need not have left the
+//! same bytes.
 
 use std::fs;
 use std::io::Write;
@@ -19,10 +20,11 @@ use crate::key::Key;
 /// Pause between two looks at a lock that another build holds.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// The records of a store.
+/// The records of a store for one kind of its snapshots. Locks and hashes are the same for all.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     folder: PathBuf,
+    kind: String,
 }
 
 /// A step's lock could not be had.
@@ -44,8 +46,8 @@ impl From<LockError> for BuildError {
 }
 
 impl Records {
-    pub(crate) fn of(store: &Store) -> Records {
-        Records { folder: store.cache_folder("dockerfile") }
+    pub(crate) fn of(store: &Store, kind: &str) -> Records {
+        Records { folder: store.cache_folder("dockerfile"), kind: kind.to_owned() }
     }
 
     /// The file in which the hashes of a context's files are remembered.
@@ -55,7 +57,7 @@ impl Records {
 
     fn path(&self, key: &Key) -> PathBuf {
         let name = key.hex();
-        self.folder.join("records").join(&name[..2]).join(&name[2..])
+        self.folder.join("records").join(&self.kind).join(&name[..2]).join(&name[2..])
     }
 
     /// What is recorded under a key.
@@ -110,11 +112,13 @@ mod tests {
     #[test]
     fn a_record_is_read_back_and_a_damaged_one_is_absent() {
         let folder = tempfile::tempdir().unwrap();
-        let records = Records::of(&Store::open(folder.path()).unwrap());
+        let store = Store::open(folder.path()).unwrap();
+        let records = Records::of(&store, "root");
         let key = |name: &str| KeyWriter::new(name).finish();
         assert_eq!(records.get(&key("a")), None);
         records.put(&key("a"), &key("b")).unwrap();
         assert_eq!(records.get(&key("a")), Some(key("b")));
+        assert_eq!(Records::of(&store, "user").get(&key("a")), None);
         longshore_files::write_atomic(&records.path(&key("a")), &[1; 40]).unwrap();
         assert_eq!(records.get(&key("a")), None);
     }
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn a_lock_is_held_by_one() {
         let folder = tempfile::tempdir().unwrap();
-        let records = Records::of(&Store::open(folder.path()).unwrap());
+        let records = Records::of(&Store::open(folder.path()).unwrap(), "root");
         let held = records.lock("x", &Events::silent()).unwrap();
         assert!(records.try_lock("x").unwrap().is_none());
         let cancelled = Events::silent();

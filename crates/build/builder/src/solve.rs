@@ -22,7 +22,7 @@ use crate::metadata::{self, Scope};
 use crate::records::Records;
 use crate::request::{BuildRequest, Context};
 use crate::state::{StageState, Step};
-use crate::transfer::Prepared;
+use crate::transfer::{Prepared, PreparedPlace};
 
 /// Whether steps are done, or only their keys are worked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,6 @@ pub(crate) struct Solve<'a> {
     pub(crate) graph: StageGraph,
     pub(crate) platform: Platform,
     pub(crate) events: Events,
-    pub(crate) records: Records,
     pub(crate) images: &'a Images,
     /// Time of what is made now, in seconds since 1970.
     pub(crate) now: i64,
@@ -76,7 +75,7 @@ pub(crate) struct Solve<'a> {
     snapshots: OnceLock<Snapshots>,
     pub(crate) context: OnceLock<Arc<ContextTree>>,
     pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
-    pub(crate) prepared: Mutex<HashMap<(usize, usize), Arc<Prepared>>>,
+    pub(crate) prepared: Mutex<HashMap<PreparedPlace, Arc<Prepared>>>,
     pub(crate) done: Mutex<Count>,
 }
 
@@ -124,7 +123,6 @@ impl<'a> Solve<'a> {
             graph,
             platform,
             events,
-            records: Records::of(builder.store),
             images,
             now,
             prefix,
@@ -165,6 +163,11 @@ impl<'a> Solve<'a> {
     /// The snapshots that this build works with.
     pub(crate) fn snapshots(&self) -> &Snapshots {
         self.snapshots.get().unwrap_or(&self.builder.snapshots)
+    }
+
+    /// What earlier builds recorded about these snapshots.
+    pub(crate) fn records(&self) -> Records {
+        Records::of(self.builder.store, self.snapshots().kind())
     }
 
     fn run_threads(&self, target: usize) -> Result<Arc<StageState>, Stop> {

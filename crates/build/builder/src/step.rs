@@ -1,5 +1,6 @@
 //! One step: answered from what is known, or done under a lock of its own.
 
+use longshore_dockerfile::InstructionKind;
 use longshore_events::{Task, TaskKind};
 use longshore_snapshot::Snapshot;
 
@@ -43,9 +44,8 @@ impl<'a> Solve<'a> {
     ) -> Result<Key, Stop> {
         let again = self.request.no_cache.applies_to(self.graph.stages[at.stage].name.as_deref());
         let plain = key;
-        let key = self.generation(plain);
         if mode == Mode::Probe {
-            return if again { Err(Stop::Unknown) } else { Ok(key) };
+            return if again { Err(Stop::Unknown) } else { Ok(self.generation(plain).unwrap_or(plain)) };
         }
         let label = self.label(at);
         let counted = |cached: bool| {
@@ -53,27 +53,29 @@ impl<'a> Solve<'a> {
             done.steps += 1;
             done.cached += usize::from(cached);
         };
-        let is_answered = || -> Result<bool, Stop> {
+        let answer = || -> Result<Option<Key>, Stop> {
+            let key = self.generation(plain).unwrap_or(plain);
             if again || self.snapshots().get(&key.snapshot())?.is_none() {
-                return Ok(false);
+                return Ok(None);
             }
             self.events.task(TaskKind::Step, label.as_str()).cached("");
             counted(true);
-            Ok(true)
+            Ok(Some(key))
         };
-        if is_answered()? {
+        if let Some(key) = answer()? {
             return Ok(key);
         }
         // Whoever held the lock before may have done this very step.
-        let lock = self.records.lock(&key.hex(), &self.events)?;
-        if is_answered()? {
+        let lock = self.records().lock(&plain.hex(), &self.events)?;
+        if let Some(key) = answer()? {
             return Ok(key);
         }
-        let wanted = if again { self.next_generation(plain) } else { key };
+        let is_run = matches!(at.instruction.kind, InstructionKind::Run(_));
+        let wanted = self.key_to_do(plain, again, is_run);
         let task = self.events.task(TaskKind::Step, label.as_str());
         work(&Doing { task: &task, key: wanted, state })?;
-        if again {
-            self.records.put(&generation_key(&plain), &wanted)?;
+        if is_run || wanted != plain {
+            self.records().put(&generation_key(&plain), &wanted)?;
         }
         task.done("");
         counted(false);
@@ -81,9 +83,20 @@ impl<'a> Solve<'a> {
         Ok(wanted)
     }
 
-    /// The key that a step's newest result has, after builds that did known steps again.
-    fn generation(&self, key: Key) -> Key {
-        self.records.get(&generation_key(&key)).unwrap_or(key)
+    /// The key that a step's newest result has, where one was recorded: after builds that did it again it is not its own.
+    fn generation(&self, key: Key) -> Option<Key> {
+        self.records().get(&generation_key(&key))
+    }
+
+    /// The key that a step's result gets which has to be done. A program that is run once more, because what it left was pruned, need not
+    /// leave the same, while what was recorded about its first result still stands: its results are told apart. What is copied
+    /// is named by its content, and is the same whenever it is done.
+    fn key_to_do(&self, plain: Key, again: bool, is_run: bool) -> Key {
+        match self.generation(plain) {
+            _ if again => self.next_generation(plain),
+            Some(_) if is_run => self.next_generation(plain),
+            known => known.unwrap_or(plain),
+        }
     }
 
     fn next_generation(&self, key: Key) -> Key {

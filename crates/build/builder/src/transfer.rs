@@ -57,6 +57,9 @@ pub(crate) struct Prepared {
     content: Key,
 }
 
+/// Where sources stand: stage, place in it, and the state of the stage or image that they come from.
+pub(crate) type PreparedPlace = (usize, usize, Option<Key>);
+
 /// The words of COPY or ADD, expanded.
 struct Words {
     sources: Vec<String>,
@@ -127,7 +130,8 @@ impl<'a> Solve<'a> {
         })
     }
 
-    /// What the sources are and what is in them. Worked out once: probing and building ask the same.
+    /// What the sources are and what is in them. Worked out once: probing and building ask the same, unless a step of the stage that
+    /// they come from was run once more in between.
     fn prepare(
         &self,
         state: &StageState,
@@ -136,7 +140,11 @@ impl<'a> Solve<'a> {
         origin: &Origin,
         mode: Mode,
     ) -> Result<Arc<Prepared>, Stop> {
-        let place = (at.stage, at.position);
+        let from = match origin {
+            Origin::State(state) => Some(state.key),
+            Origin::Context | Origin::Named(_) => None,
+        };
+        let place = (at.stage, at.position, from);
         if let Some(prepared) = held(&self.prepared).get(&place) {
             return Ok(Arc::clone(prepared));
         }

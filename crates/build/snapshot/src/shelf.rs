@@ -45,6 +45,7 @@ pub(crate) struct Shelf {
     pub(crate) ownership: Ownership,
     pub(crate) overlay: bool,
     pub(crate) marks: Marks,
+    pub(crate) kind: String,
     pub(crate) folder: PathBuf,
     drafts: PathBuf,
     next: AtomicU64,
@@ -101,7 +102,7 @@ impl Shelf {
         create_folders(&drafts)?;
         let store = store.clone();
         let next = AtomicU64::new(0);
-        let shelf = Shelf { store, ownership, overlay, marks, folder, drafts, next, _lease: lease };
+        let shelf = Shelf { store, ownership, overlay, marks, kind, folder, drafts, next, _lease: lease };
         shelf.remove_abandoned()?;
         Ok(shelf)
     }

@@ -39,6 +39,11 @@ impl Snapshots {
         Ok(Snapshots(Arc::new(Shelf::open(store, ownership, overlay)?)))
     }
 
+    /// What tells these snapshots apart from those that other ways to keep owners and marks made in the same store.
+    pub fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
     /// The layers of an image for a single platform. Its manifest and config are read, and nothing else.
     ///
     /// Errors: they cannot be read, or the config names another number of layers than the manifest.

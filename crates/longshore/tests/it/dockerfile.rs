@@ -38,7 +38,7 @@ fn folder(dockerfile: &str, files: &[&str]) -> Result<Folder, Stop> {
 }
 
 /// The flag by which `busybox` stands for the base image of that name.
-fn busybox(base: &str) -> Result<String, Stop> {
+pub(crate) fn busybox(base: &str) -> Result<String, Stop> {
     Ok(format!("busybox=oci-layout://{}:{base}", bases()?.folder().display()))
 }
 

@@ -7,6 +7,7 @@ mod crash;
 mod dockerfile;
 mod guide;
 mod image;
+mod known;
 mod remote;
 mod run;
 mod schema;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
     let suite = build::add(suite);
     let suite = crash::add(suite);
     let suite = dockerfile::add(suite);
+    let suite = known::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = conformance::add(suite);

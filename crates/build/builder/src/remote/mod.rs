@@ -262,7 +262,7 @@ impl<'a> Solve<'a> {
     /// Keeps other builds from fetching the same at the same time: they find what this one leaves.
     fn alone(&self, kind: &str, name: &str) -> Result<longshore_files::Lock, Stop> {
         let key = KeyWriter::new(kind).text(name).finish();
-        Ok(self.records.lock(&key.hex(), &self.events)?)
+        Ok(self.records().lock(&key.hex(), &self.events)?)
     }
 }
 
