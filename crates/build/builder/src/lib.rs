@@ -11,6 +11,7 @@
 //! ```
 
 mod archive;
+mod base;
 mod build;
 mod context;
 mod contexts;
