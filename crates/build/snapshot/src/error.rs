@@ -136,12 +136,27 @@ pub enum LayerReadError {
         /// What came.
         actual: Digest,
     },
+    /// A step's result has a device, and none can be made here.
+    #[error("its device {} cannot be made here", .0.display())]
+    Device(PathBuf),
     /// The thread that decompresses ended early.
     #[error(transparent)]
     Thread(io::Error),
 }
 
 impl SnapshotError {
+    /// Whether a layer is to blame, rather than the place where it is unpacked.
+    pub fn is_of_layer(&self) -> bool {
+        match self {
+            SnapshotError::Layer { kind: LayerReadError::Entry { source, .. }, .. } => {
+                use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+                !matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+            }
+            SnapshotError::Layer { .. } => true,
+            _ => false,
+        }
+    }
+
     /// An adapter for `map_err`: `SnapshotError::of("list", path)`.
     pub(crate) fn of<E: Into<io::Error>>(
         action: &'static str,

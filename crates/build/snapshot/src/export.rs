@@ -56,6 +56,22 @@ struct Remembered {
     diff_id: Digest,
 }
 
+impl Remembered {
+    fn of(layer: &Layer) -> Remembered {
+        Remembered { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id.clone() }
+    }
+
+    fn write(&self, memory: &Path) -> Result<(), SnapshotError> {
+        let json = serde_json::to_vec(self).map_err(io::Error::other);
+        Ok(write_atomic(memory, &json.map_err(SnapshotError::of("write", memory))?)?)
+    }
+}
+
+/// Notes beside a difference in the making which layer it is, so that it need not be written once more.
+pub(crate) fn remember(folder: &Path, layer: &Layer, options: &LayerOptions) -> Result<(), SnapshotError> {
+    Remembered::of(layer).write(&folder.join(options.file_name()))
+}
+
 impl Snapshot {
     /// Whether the difference says nothing at all.
     pub fn is_empty(&self) -> Result<bool, SnapshotError> {
@@ -83,9 +99,8 @@ impl Snapshot {
         let finished = export.builder.finish(options.format);
         let (layer, file) = finished.map_err(SnapshotError::of("write", self.folder()))?;
         into.adopt(file, &layer.descriptor.digest)?;
-        let remembered = Remembered { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id.clone() };
-        let json = serde_json::to_vec(&remembered).map_err(io::Error::other);
-        write_atomic(&memory, &json.map_err(SnapshotError::of("write", &memory))?)?;
+        let remembered = Remembered::of(&layer);
+        remembered.write(&memory)?;
         task.done(layer.descriptor.digest.short());
         Ok(layer)
     }
@@ -201,7 +216,8 @@ impl Export<'_> {
     }
 }
 
-fn entry_of(path: &Path, node: &Node) -> Entry {
+/// A node as the entry of a tar.
+pub(crate) fn entry_of(path: &Path, node: &Node) -> Entry {
     let kind = match &node.kind {
         NodeKind::File { size } => EntryKind::File { size: *size },
         NodeKind::Directory => EntryKind::Directory,

@@ -267,9 +267,14 @@ impl LeftOut {
         self.0.insert(path.to_owned(), kind.clone());
     }
 
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<&Path> {
+        self.0.keys().min().map(PathBuf::as_path)
+    }
+
     /// Says it, where there is anything to say.
     pub(crate) fn tell(&self, layer: &Digest, events: &Events) {
-        if let Some(first) = self.0.keys().min() {
+        if let Some(first) = self.first() {
             let (count, first) = (self.0.len(), first.display());
             events.warn(format!(
                 "layer {} has {count} device files that cannot be made here, such as {first}: steps do not see them",

@@ -193,11 +193,23 @@ impl Shelf {
     }
 
     /// Gives a draft its name. Where another process was first, its folder stays. Returns the path.
-    pub(crate) fn adopt(&self, mut draft: DraftFolder, name: &str) -> Result<PathBuf, SnapshotError> {
+    pub(crate) fn adopt(&self, draft: DraftFolder, name: &str) -> Result<PathBuf, SnapshotError> {
+        self.adopt_made(draft, name, None)
+    }
+
+    /// Like [`Shelf::adopt`], for what was made at a time that is not now.
+    pub(crate) fn adopt_made(
+        &self,
+        mut draft: DraftFolder,
+        name: &str,
+        made: Option<SystemTime>,
+    ) -> Result<PathBuf, SnapshotError> {
         let path = self.folder.join(name);
         let inside = |name: &str| draft.path.join(name);
         crate::whole::note(&draft.path)?;
-        File::create(inside(COMPLETE)).map_err(SnapshotError::of("write", inside(COMPLETE)))?;
+        let complete = File::create(inside(COMPLETE));
+        let complete = complete.and_then(|file| made.map_or(Ok(()), |time| file.set_modified(time)));
+        complete.map_err(SnapshotError::of("write", inside(COMPLETE)))?;
         File::create(inside(USED)).map_err(SnapshotError::of("write", inside(USED)))?;
         fs::remove_file(inside(LOCK)).map_err(SnapshotError::of("remove", inside(LOCK)))?;
         if fs::rename(&draft.path, &path).is_err() {

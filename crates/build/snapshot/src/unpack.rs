@@ -44,17 +44,9 @@ pub(crate) fn start(layer: &ImageLayer, events: &Events) -> Result<Option<Pendin
         return Ok(None);
     }
     let task = events.task(TaskKind::Work, format!("unpack {}", layer.descriptor.digest.short()));
-    let draft = layer.shelf.draft()?;
-    let mut unpacker = Unpacker::new(&layer.shelf, &draft)?;
-    let mut stream = TarStream::open(layer, events)?;
-    let result = unpacker.unpack(&mut stream).and_then(|()| stream.finish());
-    events.check()?;
-    result.map_err(layer.error())?;
-    unpacker.left_out.tell(&layer.descriptor.digest, events);
-    let (index, owners) = (unpacker.tree.finish(), unpacker.owners);
-    set_folders(&unpacker.beneath, &index, owners.is_none()).map_err(layer.error())?;
-    layer.keep_index(&index)?;
-    let pending = Pending { draft, index, owners };
+    let (pending, left_out) = fill(layer, events)?;
+    left_out.tell(&layer.descriptor.digest, events);
+    layer.keep_index(&pending.index)?;
     let pending = if pending.index.is_whole() {
         if let Some(owners) = &pending.owners {
             owners.write(&pending.draft.path().join(TABLE))?;
@@ -66,6 +58,19 @@ pub(crate) fn start(layer: &ImageLayer, events: &Events) -> Result<Option<Pendin
     };
     task.done("");
     Ok(pending)
+}
+
+/// Unpacks a layer into a new draft. What it needs from those below it is still missing.
+pub(crate) fn fill(layer: &ImageLayer, events: &Events) -> Result<(Pending, LeftOut), SnapshotError> {
+    let draft = layer.shelf.draft()?;
+    let mut unpacker = Unpacker::new(&layer.shelf, &draft)?;
+    let mut stream = TarStream::open(layer, events)?;
+    let result = unpacker.unpack(&mut stream).and_then(|()| stream.finish());
+    events.check()?;
+    result.map_err(layer.error())?;
+    let (index, owners) = (unpacker.tree.finish(), unpacker.owners);
+    set_folders(&unpacker.beneath, &index, owners.is_none()).map_err(layer.error())?;
+    Ok((Pending { draft, index, owners }, unpacker.left_out))
 }
 
 impl Pending {
