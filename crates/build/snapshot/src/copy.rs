@@ -1,18 +1,31 @@
 //! Copies of files' contents, by the cheapest way that the file system offers.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 
 use rustix::io::Errno;
 
+/// Bytes that are copied at once: a disk takes less than a second for them.
+const PIECE: usize = 64 << 20;
+
 /// Copies all of `source` into `target`, which is empty: by sharing blocks, by a copy in the kernel, or by reading and writing.
 pub(crate) fn copy_file(source: &File, target: &mut File) -> io::Result<()> {
+    copy_watched(source, target, &mut || Ok(()))
+}
+
+/// The same, for files of any size that somebody may get tired of: `go_on` is asked now and then, and its error ends the copy.
+pub(crate) fn copy_watched(
+    source: &File,
+    target: &mut File,
+    go_on: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     if rustix::fs::ioctl_ficlone(&*target, source).is_ok() {
         return Ok(());
     }
-    let mut reader = source;
+    let reader = source;
     loop {
-        match rustix::fs::copy_file_range(source, None, &*target, None, 1 << 30) {
+        go_on()?;
+        match rustix::fs::copy_file_range(source, None, &*target, None, PIECE) {
             // Files of /proc and /sys say that they are empty and are not.
             Ok(0) => break,
             Ok(_) => {}
@@ -23,6 +36,10 @@ pub(crate) fn copy_file(source: &File, target: &mut File) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    io::copy(&mut reader, target)?;
-    Ok(())
+    loop {
+        go_on()?;
+        if io::copy(&mut reader.take(PIECE as u64), target)? == 0 {
+            return Ok(());
+        }
+    }
 }

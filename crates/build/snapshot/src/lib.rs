@@ -10,6 +10,7 @@
 //!                   │
 //!                 draft ──▶ Draft ──root──▶ a step runs ──┐
 //!                             └───writer──▶ files ────────┴─commit──▶ Snapshot ──layer──▶ a layer of an image
+//!                                                              View ──output──▶ files in a folder, a tar
 //! ```
 
 mod beneath;
@@ -27,6 +28,7 @@ mod index;
 mod marks;
 mod node;
 mod normalise;
+mod output;
 mod owners;
 mod shelf;
 mod snapshots;
@@ -47,6 +49,7 @@ pub use export::LayerOptions;
 pub use id::{SnapshotId, SnapshotIdError};
 pub use import::StepLayer;
 pub use node::{Metadata, Node, NodeKind};
+pub use output::{Output, OutputError, TarOutput};
 pub use snapshots::{Ownership, Snapshot, Snapshots};
 pub use view::View;
 pub use writer::Writer;

@@ -4,6 +4,7 @@ mod facts;
 mod hostile;
 mod layers;
 mod operations;
+mod outputs;
 mod random;
 mod rules;
 mod tars;
@@ -12,5 +13,5 @@ mod views;
 use longshore_testkit::Suite;
 
 fn main() -> std::process::ExitCode {
-    random::add(rules::add(views::add(layers::add(hostile::add(Suite::new()))))).run()
+    random::add(rules::add(views::add(layers::add(outputs::add(hostile::add(Suite::new())))))).run()
 }
