@@ -173,7 +173,7 @@ impl<'a> Solve<'a> {
                 ..Limits::default()
             },
             input: None,
-            owners: draft.owners_journal(),
+            owners: draft.owners_table(),
         };
         let mut output = Output::new(doing.task);
         let ended =

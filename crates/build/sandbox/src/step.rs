@@ -37,7 +37,8 @@ pub struct Step {
     pub limits: Limits,
     /// What it reads from its standard input; nothing without.
     pub input: Option<Vec<u8>>,
-    /// With [`Isolation::SingleUser`], the journal of changes of owner, which the run updates ([`crate::read_owners`]).
+    /// With [`Isolation::SingleUser`], the file that names the owners of what is in the root folder, and that the run brings up to date
+    /// ([`crate::read_owners`]).
     pub owners: Option<PathBuf>,
 }
 

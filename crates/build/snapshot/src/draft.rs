@@ -24,7 +24,7 @@ use crate::writer::Writer;
 use crate::written::Written;
 
 const WORK: &str = "work";
-const JOURNAL: &str = "journal";
+const FOUND: &str = "found-owners";
 
 /// A difference in the making. Dropped before [`Draft::commit`], it leaves nothing.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Draft {
         })
     }
 
-    /// The root folder for a step that runs. All layers below are unpacked first.
+    /// The root folder for a step that runs. All layers below are unpacked first, and [`Draft::owners_table`] is written.
     ///
     /// Where overlays can be mounted it is one; where they cannot, or there is nothing below, a folder. Whoever mounts the overlay
     /// must turn its redirects and its metadata-only copies off: layers have no form for them.
@@ -62,6 +62,10 @@ impl Draft {
         self.take_root(&view)?;
         self.written.set_times(&self.source()?.tree)?;
         self.origin = Origin::Run;
+        if let Some(table) = self.owners_table() {
+            let written = Arc::new(self.source()?);
+            Owners::merged(&view.under(&written))?.write(&table)?;
+        }
         let upper = self.folder.tree();
         if self.shelf.overlay && lower.is_empty() {
             return Ok(longshore_sandbox::Root::Folder(upper));
@@ -78,10 +82,10 @@ impl Draft {
         Ok(longshore_sandbox::Root::Overlay { lower, upper, work, user_xattr })
     }
 
-    /// Where the sandbox writes changes of owner, one after another: `UID GID PATH` and a zero byte. `None` where owners are those on
-    /// disk.
-    pub fn owners_journal(&self) -> Option<PathBuf> {
-        (!self.shelf.keeps_owners()).then(|| self.folder.path().join(JOURNAL))
+    /// The file that names the owners of what a step finds, and that the sandbox brings up to date: `UID GID PATH` and a zero byte each, root's
+    /// left out. `None` where owners are those on disk.
+    pub fn owners_table(&self) -> Option<PathBuf> {
+        (!self.shelf.keeps_owners()).then(|| self.folder.path().join(FOUND))
     }
 
     /// Writes into the difference as if into the tree, without mounting anything. `view` is the tree below: the parent's.
@@ -136,21 +140,23 @@ impl Draft {
         if let Some(duplicate) = self.duplicate.take() {
             duplicate.difference(&self.folder.tree(), &view, &self.shelf)?;
         }
-        let journal = self.folder.path().join(JOURNAL);
-        let journal_owners = if self.shelf.keeps_owners() { None } else { Some(Owners::read(&journal)?) };
+        let found = match self.owners_table().filter(|_| self.origin == Origin::Run) {
+            Some(table) => Some(Owners::read(&table)?),
+            None => None,
+        };
         let source = self.source()?;
         self.written.set_times(&source.tree)?;
-        let mut normaliser =
-            Normaliser::new(&source, &view, self.origin, journal_owners, self.written.owners.take());
+        let mut normaliser = Normaliser::new(&source, &view, self.origin, found, self.written.owners.take());
         normaliser.run()?;
         if let Some(owners) = normaliser.into_owners() {
             owners.write(&self.folder.path().join(TABLE))?;
         }
         drop(source);
         remove_tree(&self.folder.path().join(WORK))?;
-        match fs::remove_file(&journal) {
+        let found = self.folder.path().join(FOUND);
+        match fs::remove_file(&found) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(SnapshotError::of("remove", journal)(error));
+                return Err(SnapshotError::of("remove", found)(error));
             }
             _ => {}
         }

@@ -33,7 +33,8 @@ pub(crate) struct Normaliser<'a> {
     source: &'a FolderSource,
     below: &'a View,
     origin: Origin,
-    journal: Option<Owners>,
+    /// The owners that the step left, where they are in a table.
+    found: Option<Owners>,
     owners: Option<Owners>,
 }
 
@@ -55,10 +56,10 @@ impl<'a> Normaliser<'a> {
         source: &'a FolderSource,
         below: &'a View,
         origin: Origin,
-        journal: Option<Owners>,
+        found: Option<Owners>,
         owners: Option<Owners>,
     ) -> Self {
-        Normaliser { source, below, origin, journal, owners }
+        Normaliser { source, below, origin, found, owners }
     }
 
     /// The owners of what is left, where they are in a table.
@@ -72,7 +73,7 @@ impl<'a> Normaliser<'a> {
         let root = self.source.tree.stat(Path::new("")).map_err(SnapshotError::of("look at", "/"))?;
         let Some(stat) = root else { return Ok(()) };
         self.clean_folder(Path::new(""), &parts)?;
-        self.settle_owner(Path::new(""), None)?;
+        self.settle_owner(Path::new(""));
         let mut levels = vec![self.level(PathBuf::new(), parts, &stat, false)?];
         while let Some(level) = levels.last_mut() {
             let Some(name) = level.names.next() else {
@@ -125,7 +126,7 @@ impl<'a> Normaliser<'a> {
             FileType::Directory => return self.enter(path, &stat, &place).map(Some),
             _ => {
                 self.clean_file(path, kind)?;
-                self.settle_owner(path, Some(&place))?;
+                self.settle_owner(path);
                 self.is_unchanged(path, &place)?
             }
         };
@@ -144,7 +145,7 @@ impl<'a> Normaliser<'a> {
             _ => Vec::new(),
         };
         let opaque = self.clean_folder(path, &parts)?;
-        self.settle_owner(path, Some(place))?;
+        self.settle_owner(path);
         let redundant = !opaque && self.is_unchanged(path, place)?;
         self.level(path.to_owned(), if opaque { Vec::new() } else { parts }, stat, redundant)
     }
@@ -223,26 +224,11 @@ impl<'a> Normaliser<'a> {
         Ok(())
     }
 
-    /// Notes whose a path is: whom the journal names; otherwise whoever owned it below, where it is the same kind of thing.
-    fn settle_owner(&mut self, path: &Path, below: Option<&Place>) -> Result<(), SnapshotError> {
-        if self.origin == Origin::Written {
-            return Ok(());
+    /// Notes whose a path is after the step.
+    fn settle_owner(&mut self, path: &Path) {
+        if let (Some(found), Some(owners)) = (&self.found, &mut self.owners) {
+            owners.set(path, found.get(path));
         }
-        let (Some(journal), Some(owners)) = (&self.journal, &mut self.owners) else { return Ok(()) };
-        if let Some(owner) = journal.find(path) {
-            owners.set(path, owner);
-            return Ok(());
-        }
-        // What the writer put there before the step ran has its owner already.
-        let Some(place) = below.filter(|_| owners.find(path).is_none()) else { return Ok(()) };
-        let before = self.below.node(path, place)?;
-        let now = self.source.node(path).map_err(SnapshotError::of("look at", path))?;
-        if let (Some(before), Some(now)) = (before, now)
-            && std::mem::discriminant(&before.kind) == std::mem::discriminant(&now.kind)
-        {
-            owners.set(path, (before.uid, before.gid));
-        }
-        Ok(())
     }
 
     fn node(&self, path: &Path) -> Result<Option<Node>, SnapshotError> {

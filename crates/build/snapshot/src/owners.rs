@@ -1,8 +1,8 @@
 //! Owners that cannot stand on disk.
 //!
 //! A user namespace with a single id holds files of one owner. There the owners are a table beside the tree: one line for each path
-//! whose owner is not root, `UID GID PATH` with a zero byte at its end, paths relative to the root. The journal that a sandbox writes
-//! while a step runs has the same form; there the last line about a path counts.
+//! whose owner is not root, `UID GID PATH` with a zero byte at its end, paths relative to the root. What a sandbox is told of a step's
+//! files, and tells when the step has run, has the same form.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +14,7 @@ use longshore_files::AtomicFile;
 use crate::beneath::below_root;
 use crate::error::SnapshotError;
 use crate::index::path as path_of;
+use crate::view::{Source, View};
 
 /// Name of the table in a snapshot's folder.
 pub(crate) const TABLE: &str = "owners";
@@ -23,7 +24,7 @@ pub(crate) const TABLE: &str = "owners";
 pub(crate) struct Owners(BTreeMap<PathBuf, (u32, u32)>);
 
 impl Owners {
-    /// Reads a table or a journal. A file that is not there is an empty one.
+    /// Reads a table. A file that is not there is an empty one.
     pub(crate) fn read(file: &Path) -> Result<Owners, SnapshotError> {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
@@ -65,9 +66,20 @@ impl Owners {
         self.0.get(path).copied().unwrap_or((0, 0))
     }
 
-    /// The owner and group that the table or the journal names.
-    pub(crate) fn find(&self, path: &Path) -> Option<(u32, u32)> {
-        self.0.get(path).copied()
+    /// The owners of all that a view shows, of whose layers each has its own table.
+    pub(crate) fn merged(view: &View) -> Result<Owners, SnapshotError> {
+        let mut merged = Owners::default();
+        for source in view.sources() {
+            let Source::Disk(disk) = source else { continue };
+            for path in disk.owners.iter().flat_map(|owners| owners.0.keys()) {
+                // Layers above it may have replaced it, or hidden it.
+                let place = view.place(path)?;
+                if let Some(node) = view.node(path, &place)? {
+                    merged.set(path, (node.uid, node.gid));
+                }
+            }
+        }
+        Ok(merged)
     }
 
     /// Notes an owner.

@@ -16,7 +16,7 @@ use rustix::stdio::dup2_stdin;
 use rustix::stdio::{stderr, stdout};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::supervisor::CALLS;
+use super::supervisor;
 use super::{Fault, Report, cannot_start, report};
 use crate::sys::Instruction;
 use crate::{Isolation, Status, Step, Ulimit, capabilities, descriptor, seccomp, sys};
@@ -120,10 +120,10 @@ fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> R
 }
 
 /// Lets the init answer what a single user may not do.
-fn supervised(supervisor: Option<&UnixStream>) -> Result<(), Errno> {
-    let Some(supervisor) = supervisor else { return Ok(()) };
-    let listener = sys::install_supervised(&seccomp::supervised(&CALLS))?;
-    descriptor::send(supervisor, Some(&listener))
+fn supervised(init: Option<&UnixStream>) -> Result<(), Errno> {
+    let Some(init) = init else { return Ok(()) };
+    let listener = sys::install_supervised(&supervisor::filter())?;
+    descriptor::send(init, Some(&listener))
 }
 
 /// /dev/stdout can be opened again by whoever the step runs as.

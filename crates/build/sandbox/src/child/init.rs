@@ -12,9 +12,10 @@ use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal, wait,
 };
 
-use super::supervisor::{OwnerChange, Supervisor};
+use super::supervisor::Supervisor;
 use super::{Fault, Report, command, keeper, report};
-use crate::{Isolation, Network, Root, Status, Step, descriptor, mounts, sys};
+use crate::owners::{self, Owners};
+use crate::{Isolation, Network, Root, Status, Step, User, descriptor, mounts, sys};
 
 /// Does the init's part and returns its exit code.
 pub(super) fn main(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> i32 {
@@ -44,17 +45,15 @@ fn serve(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> Result<(), Faul
         sys::exit(command::main(control, step, &start, supervision.as_ref().map(|both| &both.ours)));
     };
     keeper::close_output();
-    let (status, changes) = match supervision {
-        None => (wait_for(child), None),
-        Some(supervision) => {
-            supervision.wait_for(child).map(|(status, changes)| (Ok(status), Some(changes)))?
-        }
+    let (status, supervisor) = match supervision {
+        None => (wait_for(child).map_err(Fault::plain("wait for the process"))?, None),
+        Some(supervision) => supervision.wait_for(child)?,
     };
-    let status = status.map_err(Fault::plain("wait for the process"))?;
     end_all();
     place.clean();
-    if let Some(changes) = changes {
-        report(control, &Report::Owners(changes));
+    if let Some(supervisor) = supervisor {
+        let owners = supervisor.into_owners().map_err(Fault::plain("look through the files"))?;
+        report(control, &Report::Owners(owners.into_iter().collect()));
     }
     let usage = sys::usage_of_children();
     let time = u64::try_from(usage.processor_time.as_nanos()).unwrap_or(u64::MAX);
@@ -65,13 +64,15 @@ fn serve(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> Result<(), Faul
 /// What it takes to answer a step's calls.
 struct Supervision {
     changes: OwnedFd,
+    owners: Owners,
+    user: User,
     ended: OwnedFd,
     ours: UnixStream,
     theirs: UnixStream,
 }
 
 impl Supervision {
-    /// Must be made before the step's root covers the folder that takes its changes.
+    /// Must be made before the step's root covers the folder that takes its changes, and the table of owners.
     fn prepare(step: &Step) -> Result<Option<Supervision>, Fault> {
         if step.isolation != Isolation::SingleUser {
             return Ok(None);
@@ -83,35 +84,30 @@ impl Supervision {
         let changes =
             rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(Fault::of("open the folder", path))?;
+        let owners = step.owners.as_deref().map(owners::read_owners).transpose();
+        let owners = owners.map_err(|error| Fault::of_file(&error))?.unwrap_or_default();
         let ended = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(Fault::plain("wait for signals"))?;
         let (theirs, ours) = UnixStream::pair().map_err(Fault::of_io("make a socket in", "/"))?;
-        Ok(Some(Supervision { changes, ended, ours, theirs }))
+        Ok(Some(Supervision { changes, owners, user: step.user.clone(), ended, ours, theirs }))
     }
 
     /// Answers the calls of the step's processes, and collects them, until the step's own ends.
-    fn wait_for(self, child: Pid) -> Result<(Status, Vec<OwnerChange>), Fault> {
+    fn wait_for(self, child: Pid) -> Result<(Status, Option<Supervisor>), Fault> {
         let fault = |what: &'static str| Fault::plain(what);
         drop(self.ours);
         let listener =
             descriptor::receive(&self.theirs).map_err(fault("receive the filter of system calls"))?;
-        // Without it the process has ended before it had a filter, and has said why.
-        let mut supervisor = listener
-            .map(|listener| Supervisor::new(listener, self.changes))
-            .transpose()
+        let Some(listener) = listener else {
+            // The process has ended before it had a filter, and has said why.
+            return Ok((wait_for(child).map_err(fault("wait for the process"))?, None));
+        };
+        let mut supervisor = Supervisor::new(listener, self.changes, self.owners, &self.user)
             .map_err(fault("answer system calls"))?;
         loop {
             if let Some(status) = command::collect(child).map_err(fault("wait for the process"))? {
-                let changes = supervisor.map_or_else(Vec::new, Supervisor::into_changes);
-                return Ok((status, changes));
+                return Ok((status, Some(supervisor)));
             }
-            match &mut supervisor {
-                Some(supervisor) => supervisor.serve(&self.ended).map_err(fault("answer system calls"))?,
-                None => {
-                    return wait_for(child)
-                        .map(|status| (status, Vec::new()))
-                        .map_err(fault("wait for the process"));
-                }
-            }
+            supervisor.serve(&self.ended).map_err(fault("answer system calls"))?;
             sys::forget_signals(&self.ended);
         }
     }

@@ -16,8 +16,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-pub(crate) use supervisor::{OwnerChange, identity};
-
 use crate::wire::{wire_enum, wire_struct};
 use crate::{SandboxError, Status, Step, sys};
 
@@ -59,8 +57,8 @@ pub(crate) enum Report {
     NotStarted(i32, String),
     /// The program ended: how, and what it used: nanoseconds of processor time, bytes of memory.
     Ended(Status, u64, u64),
-    /// Files whose owners were changed.
-    Owners(Vec<OwnerChange>),
+    /// The owners of the files, by path; root's are left out.
+    Owners(Vec<(PathBuf, (u32, u32))>),
     /// The keeper's init was killed, by this signal.
     Lost(i32),
 }
@@ -79,7 +77,7 @@ wire_enum!(Report {
     1 => NotStarted(code, reason),
     2 => Ended(status, time, memory),
     3 => Lost(signal),
-    4 => Owners(changes),
+    4 => Owners(owners),
 });
 wire_struct!(Fault { action, path, error });
 

@@ -66,7 +66,7 @@ fn conclude(
     for report in reports {
         match report {
             Report::Failed(fault) => return Err(fault.into()),
-            Report::Owners(changes) => crate::owners::record(step, &changes)?,
+            Report::Owners(owners) => crate::owners::write(step, &owners)?,
             Report::Lost(signal) => return Err(SandboxError::Lost { signal: Some(signal) }),
             Report::NotStarted(code, reason) => not_started = Some((code, reason)),
             Report::Ended(status, time, memory) => ended = Some((status, time, memory)),

@@ -67,27 +67,51 @@ pub(crate) fn default_profile() -> Vec<Instruction> {
 /// The highest number that machines share so far; above are numbers that only 32-bit ARM has.
 const LAST_COMMON: u32 = 0xffff;
 
-/// Hands the calls of these names to a supervisor, and lets all others through.
-pub(crate) fn supervised(names: &[&str]) -> Vec<Instruction> {
+/// The number of a call on one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number {
+    /// `AUDIT_ARCH_*` of the machine.
+    pub(crate) machine: u32,
+    /// Its number there.
+    pub(crate) number: u32,
+}
+
+/// A call that a supervisor is asked about: always, or when the argument of this index has one of these bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) number: Number,
+    pub(crate) condition: Option<(u32, u32)>,
+}
+
+/// The numbers that a call has on the machines whose programs run here.
+pub(crate) fn numbers_of(name: &str) -> impl Iterator<Item = Number> {
+    MACHINES.into_iter().filter_map(move |(machine, column)| {
+        table::number(name, column).map(|number| Number { machine, number })
+    })
+}
+
+/// Whether a machine has 32 bits.
+pub(crate) fn is_short(machine: u32) -> bool {
+    MACHINES.iter().any(|(known, column)| *known == machine && column % 2 == 1)
+}
+
+/// Hands calls to a supervisor, and lets all others through.
+pub(crate) fn supervised(calls: &[Asked]) -> Vec<Instruction> {
     let mut program = Program::new();
-    for (machine, column) in MACHINES {
-        let mut numbers: Vec<u32> = names.iter().filter_map(|name| table::number(name, column)).collect();
-        numbers.sort_unstable();
+    for (machine, _) in MACHINES {
+        let mut here: Vec<&Asked> = calls.iter().filter(|call| call.number.machine == machine).collect();
+        here.sort_unstable_by_key(|call| call.number.number);
         program.machine(machine, |part| {
-            for number in numbers {
-                part.one(number, Action::Ask);
+            for call in here {
+                match call.condition {
+                    None => part.one(call.number.number, Action::Ask),
+                    Some((index, bits)) => part.ask_for_flags(call.number.number, index, bits),
+                }
             }
             part.all(Action::Allow);
         });
     }
     program.finish(Action::Allow)
-}
-
-/// The name of a call that was handed to a supervisor.
-pub(crate) fn name_of(machine: u32, number: i32, names: &'static [&'static str]) -> Option<&'static str> {
-    let (_, column) = MACHINES.iter().find(|(known, _)| *known == machine)?;
-    let number = u32::try_from(number).ok()?;
-    names.iter().find(|name| table::number(name, *column) == Some(number)).copied()
 }
 
 /// Runs of numbers that follow each other.
@@ -154,17 +178,22 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn only_the_named_calls_are_asked_about() {
-        let filter = supervised(&["chown", "chown32"]);
-        for (machine, number, expected) in [
-            (0xc000_003e, 92, ASK),
-            (0xc000_003e, 212, ALLOW),
-            (0x4000_0003, 182, ASK),
-            (0x4000_0003, 212, ASK),
-            (0xc000_00b7, 92, ALLOW),
+        let always = |name| numbers_of(name).map(|number| Asked { number, condition: None });
+        let making = numbers_of("openat").map(|number| Asked { number, condition: Some((2, 0o100)) });
+        let calls: Vec<Asked> = always("chown").chain(always("chown32")).chain(making).collect();
+        let filter = supervised(&calls);
+        for (machine, number, argument, expected) in [
+            (0xc000_003e, 92, 0, ASK),
+            (0xc000_003e, 212, 0, ALLOW),
+            (0xc000_003e, 257, 0o101, ASK),
+            (0xc000_003e, 257, 0o2, ALLOW),
+            (0x4000_0003, 182, 0, ASK),
+            (0x4000_0003, 212, 0, ASK),
+            (0xc000_00b7, 92, 0, ALLOW),
         ] {
-            assert_eq!(emulate(&filter, machine, number, 0), Some(expected), "{machine:x} {number}");
+            let answer = emulate(&filter, machine, number, argument);
+            assert_eq!(answer, Some(expected), "{machine:x} {number}");
         }
-        assert_eq!(name_of(0x4000_0003, 212, &["chown", "chown32"]), Some("chown32"));
     }
 
     #[test]

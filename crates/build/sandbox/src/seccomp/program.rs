@@ -124,13 +124,22 @@ impl Part {
         self.answer(Action::Allow);
     }
 
+    /// A number that a supervisor is asked about when the argument of this index has one of these bits.
+    pub(super) fn ask_for_flags(&mut self, number: u32, index: u32, bits: u32) {
+        self.0.push(instruction(EQUAL, 0, 4, number));
+        self.0.push(instruction(LOAD, 0, 0, ARGUMENT + 8 * index));
+        self.0.push(instruction(BITS, 0, 1, bits));
+        self.answer(Action::Ask);
+        self.answer(Action::Allow);
+    }
+
     /// All that no rule decided.
     pub(super) fn all(&mut self, action: Action) {
         self.answer(action);
     }
 }
 
-/// What a program answers, worked out as the kernel does.
+/// What a program answers, worked out as the kernel does. All arguments are the same.
 #[cfg(test)]
 pub(super) fn emulate(program: &[Instruction], machine: u32, number: u32, argument: u32) -> Option<u32> {
     let (mut at, mut word) = (0, 0);
@@ -142,7 +151,7 @@ pub(super) fn emulate(program: &[Instruction], machine: u32, number: u32, argume
                 word = match step.value {
                     NUMBER => number,
                     MACHINE => machine,
-                    ARGUMENT => argument,
+                    ARGUMENT.. => argument,
                     _ => return None,
                 };
                 continue;

@@ -1,5 +1,6 @@
 //! System calls that neither std nor rustix offer in a safe form. Each is wrapped so that its callers need no care.
 
+mod nodes;
 mod seccomp;
 mod signals;
 
@@ -12,9 +13,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+pub(crate) use nodes::{file_handle, stat_as_kernel, statx_as_kernel};
 pub(crate) use seccomp::{
-    Answer, Instruction, Question, answer_question, install_filter, install_supervised, read_memory,
-    receive_question, still_waits,
+    Answer, Instruction, Question, answer_question, answer_with_descriptor, install_filter,
+    install_supervised, read_memory, receive_question, still_waits, write_memory,
 };
 pub(crate) use signals::{Forwarding, forget_signals, reset_signals, signal_descriptor};
 

@@ -25,12 +25,40 @@ pub(crate) fn install_filter(program: &[Instruction]) -> Result<(), Errno> {
     install(program, 0).map(drop)
 }
 
+/// Once a call was received, only signals that end the process interrupt it: what was done for it is done once (Linux 5.19).
+const WAIT_KILLABLE: libc::c_ulong = 1 << 5;
+/// Whoever is asked runs at once, on the processor of the asker, which waits anyway (Linux 6.6).
+const SYNC_WAKE_UP: libc::c_ulong = 1;
+/// `_IOW('!', 4, u64)`: SECCOMP_IOCTL_NOTIF_SET_FLAGS.
+const SET_FLAGS: u64 = 0x4008_2104;
+/// `_IOW('!', 3, struct seccomp_notif_addfd)`: SECCOMP_IOCTL_NOTIF_ADDFD.
+const ADD_DESCRIPTOR: u64 = 0x4018_2103;
+/// The new descriptor is the answer, in one step (Linux 5.14).
+const SEND: u32 = 1 << 1;
+
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct AddDescriptor {
+    id: u64,
+    flags: u32,
+    source: u32,
+    target: u32,
+    target_flags: u32,
+}
+
 /// Installs a filter, and returns the descriptor by which the calls it asks about are received and answered.
 pub(crate) fn install_supervised(program: &[Instruction]) -> Result<OwnedFd, Errno> {
-    let descriptor = install(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    let descriptor = match install(program, listen | WAIT_KILLABLE) {
+        Err(Errno::INVAL) => install(program, listen),
+        answer => answer,
+    }?;
     let descriptor = i32::try_from(descriptor).map_err(|_| Errno::OVERFLOW)?;
-    // SAFETY: the kernel has just made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    // SAFETY: the kernel has just made it for us. The request takes a number; a kernel that does not know it is only slower.
+    unsafe {
+        libc::ioctl(descriptor, SET_FLAGS as libc::Ioctl, SYNC_WAKE_UP);
+        Ok(OwnedFd::from_raw_fd(descriptor))
+    }
 }
 
 fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<libc::c_long, Errno> {
@@ -61,8 +89,12 @@ pub(crate) struct Question {
 pub(crate) enum Answer {
     /// It is made after all.
     Proceed,
+    /// It returns this without being made.
+    Return(i64),
     /// It returns 0 without being made.
     Pretend,
+    /// It was answered already.
+    Answered,
     /// It fails.
     Fail(Errno),
 }
@@ -93,18 +125,49 @@ pub(crate) fn still_waits(listener: &OwnedFd, question: &Question) -> bool {
 
 /// Answers a question. An asker that is gone needs no answer.
 pub(crate) fn answer_question(listener: &OwnedFd, question: &Question, answer: Answer) -> Result<(), Errno> {
-    let (error, flags) = match answer {
-        Answer::Proceed => (0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1)),
-        Answer::Pretend => (0, 0),
-        Answer::Fail(error) => (-error.raw_os_error(), 0),
+    let (val, error, flags) = match answer {
+        Answer::Proceed => (0, 0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1)),
+        Answer::Return(value) => (value, 0, 0),
+        Answer::Pretend => (0, 0, 0),
+        Answer::Fail(error) => (0, -error.raw_os_error(), 0),
+        Answer::Answered => return Ok(()),
     };
-    let response = libc::seccomp_notif_resp { id: question.id, val: 0, error, flags };
+    let response = libc::seccomp_notif_resp { id: question.id, val, error, flags };
     let request = libc::SECCOMP_IOCTL_NOTIF_SEND;
     // SAFETY: the structure lives through the call.
     match check(unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const response) }.into()) {
         Ok(_) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Answers a question with a descriptor of ours, under whatever number is free there.
+pub(crate) fn answer_with_descriptor(
+    listener: &OwnedFd,
+    question: &Question,
+    descriptor: &OwnedFd,
+    close_on_exec: bool,
+) -> Result<Answer, Errno> {
+    let target_flags = if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
+    let source = descriptor.as_raw_fd().cast_unsigned();
+    let request = AddDescriptor { id: question.id, flags: SEND, source, target: 0, target_flags };
+    // SAFETY: the structure has the kernel's layout and lives through the call.
+    let answer =
+        unsafe { libc::ioctl(listener.as_raw_fd(), ADD_DESCRIPTOR as libc::Ioctl, &raw const request) };
+    check(answer.into()).map(|_| Answer::Answered)
+}
+
+/// Writes memory of another process: all of it, or an error.
+pub(crate) fn write_memory(process: u32, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let process = i32::try_from(process).map_err(|_| Errno::SRCH)?;
+    let address = usize::try_from(address).map_err(|_| Errno::FAULT)?;
+    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: bytes.len() };
+    // SAFETY: the local piece is only read; the remote one is the other process's, and checked by the kernel.
+    let count =
+        check(unsafe { libc::process_vm_writev(process, &raw const local, 1, &raw const remote, 1, 0) }
+            as libc::c_long)?;
+    if usize::try_from(count) == Ok(bytes.len()) { Ok(()) } else { Err(Errno::FAULT) }
 }
 
 /// Reads memory of another process; as much of it as is there.

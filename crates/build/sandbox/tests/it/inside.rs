@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use longshore_sandbox::{
-    Isolation, MountKind, Root, SecretBytes, choose, continue_inside, inside, read_owners, survey,
+    Isolation, MountKind, Root, SecretBytes, User, choose, continue_inside, inside, read_owners, survey,
 };
 use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
 
@@ -41,6 +41,9 @@ pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .test("a_step_in_a_single_user_namespace", ROOT, single_user)
         .test("a_single_users_changes_of_owner_are_recorded", ROOT, owners)
+        .test("a_single_users_owners_are_shown", ROOT, owners_are_shown)
+        .test("what_a_single_users_step_makes_is_its_users", ROOT, others)
+        .test("a_single_users_process_becomes_another", ROOT, becoming_another)
         .test("a_step_in_a_user_namespace_with_lent_ids", ROOT, user_namespace)
         .test("signals_reach_the_process_inside", ROOT, signals)
         .test("the_process_inside_dies_with_its_parent", ROOT, dies_with_parent)
@@ -56,7 +59,7 @@ pub(crate) fn enter_if_asked() -> Option<ExitCode> {
     }
     let isolation: Isolation = arguments.get(1)?.to_str()?.parse().ok()?;
     let code = if inside().is_some() || isolation == Isolation::InPlace {
-        match step(isolation, arguments.get(2)?.to_str()?) {
+        match step(isolation, arguments.get(2)?.to_str()?, arguments.get(3).and_then(|user| user.to_str())) {
             Ok(code) => code,
             Err(stop) => {
                 say(&format!("{stop:?}"));
@@ -77,8 +80,12 @@ fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
+fn step(isolation: Isolation, script: &str, user: Option<&str>) -> Result<i32, Stop> {
     let mut fixture = Fixture::new(isolation, script)?;
+    if let Some(user) = user {
+        let ids = user.split(':').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+        fixture.step.user = User { uid: ids[0], gid: ids[1], groups: ids[2..].to_vec() };
+    }
     fixture.step.owners = Some(fixture.path("owners"));
     if isolation == Isolation::InPlace {
         fixture.step.root = Root::Folder("/".into());
@@ -95,6 +102,11 @@ fn step(isolation: Isolation, script: &str) -> Result<i32, Stop> {
 
 /// Plays a scenario as an ordinary user.
 fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
+    play_as(user, isolation, "0:0", script)
+}
+
+/// The same, with a step that runs as somebody: user, group, further groups.
+fn play_as(user: u32, isolation: Isolation, who: &str, script: &str) -> Result<Output, Stop> {
     allowed(isolation)?;
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;
@@ -103,7 +115,7 @@ fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
     std::fs::copy(std::env::current_exe()?, &program)?;
     let mut command = Command::new(&program);
     command
-        .args([SCENARIO, isolation.name(), script])
+        .args([SCENARIO, isolation.name(), script, who])
         .env("TMPDIR", folder.path())
         .uid(user)
         .gid(user)
@@ -145,6 +157,63 @@ fn owners() -> TestResult {
         owner /etc/passwd 5 6\nowner /etc/renamed 100 101\nowner /jail/d 14 14\nowner /link 10 10\n\
         owner /one 11 11\nowner /run-me 12 12\nowner /srv/a 7 8\nowner /srv/a/b 7 8\nowner /srv/a/b/c 13 13\n\
         owner /two 11 11\n";
+    assert_eq!(text, expected, "{output:?}");
+    Ok(())
+}
+
+/// What a program sees of owners, and what it keeps of them, is what was noted.
+fn owners_are_shown() -> TestResult {
+    let script = "set -e
+        touch /f; chown 5:6 /f; stat -c '%u %g' /f; chown :7 /f; chown 8 /f; stat -c '%u %g' /f
+        cp -p /f /copied; chmod 640 /copied; stat -c '%u %g %a' /copied
+        # As passwd's tools do: a new file gets the old one's owner, then its name.
+        touch /new; chown $(stat -c %u:%g /copied) /new; mv /new /copied; stat -c '%u %g' /copied
+        rm /copied; touch /copied; stat -c '%u %g' /copied
+        mkdir /shared; chown 1:20 /shared; chmod g+s /shared
+        touch /shared/f; mkdir /shared/d; stat -c '%u %g %a' /shared/f /shared/d
+        touch /shared/gone; chown 30:30 /shared/gone; mv /shared /moved; rm /moved/gone; ln -s x /moved/link
+        exec 3</f; stat -L -c '%u %g' /proc/self/fd/3 | sed s/^/by-descriptor:/";
+    let output = play(USER, Isolation::SingleUser, script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected = "5 6\n8 7\n8 7 640\n8 7\n0 0\n0 20 644\n0 20 2755\nby-descriptor:8 7\n\
+        owner /f 8 7\nowner /moved 1 20\nowner /moved/d 0 20\nowner /moved/f 0 20\nowner /moved/link 0 20\n";
+    assert_eq!(text, expected, "{output:?}");
+    Ok(())
+}
+
+/// Who a process takes itself for, in the step's own process, in what it starts, and in what becomes another.
+fn others() -> TestResult {
+    let script = "set -e
+        umask 027; id -u; id -g; id -G
+        echo text > /tmp/file; mkdir /tmp/folder; ln -s file /tmp/link; mkfifo /tmp/pipe; (umask 0; echo > /tmp/open)
+        echo > /tmp/dangling-file; ln -s made-through-link /tmp/dangling; echo > /tmp/dangling; echo more >> /tmp/file
+        chown 0 /tmp/file 2>/dev/null || echo not-given-away
+        chown :50 /tmp/file; chown :51 /tmp/file 2>/dev/null || echo not-into-another-group
+        cp /bin/busybox /tmp/elevated; chown 5 /tmp/elevated
+        (sh -c 'sh -c \"sleep 0.3; echo > /tmp/orphan\" &'); sleep 1
+        cat /tmp/file; stat -c '%a %u %g' /tmp/file /tmp/folder /tmp/open /tmp/orphan";
+    let output = play_as(USER, Isolation::SingleUser, "5:6:50", script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected = "5\n6\n6 50\nnot-given-away\nnot-into-another-group\ntext\nmore\n\
+        640 5 50\n750 5 6\n666 5 6\n640 5 6\n\
+        owner /tmp/dangling 5 6\nowner /tmp/dangling-file 5 6\nowner /tmp/elevated 5 6\nowner /tmp/file 5 50\n\
+        owner /tmp/folder 5 6\nowner /tmp/link 5 6\nowner /tmp/made-through-link 5 6\nowner /tmp/open 5 6\n\
+        owner /tmp/orphan 5 6\nowner /tmp/pipe 5 6\n";
+    assert_eq!(text, expected, "{output:?}");
+    Ok(())
+}
+
+/// A process that becomes another, and comes back by a set-user-id program.
+fn becoming_another() -> TestResult {
+    let script = "set -e
+        echo 'other:x:5:6::/:/bin/sh' >> /etc/passwd; chmod 4755 /bin/busybox
+        /bin/busybox su other -c 'id -u; id -ru; touch /tmp/as-other; mkdir /tmp/in-other' || echo failed
+        touch /tmp/as-root; id -u
+        touch /tmp/s; chown 7:8 /tmp/s; /bin/busybox su other -c 'touch /tmp/x; cat /proc/self/uid_map > /dev/null; id -un'";
+    let output = play(USER, Isolation::SingleUser, script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // busybox gives the rights of its file up for what does not need them: id is what its real user is.
+    let expected = "5\n5\n0\nother\nowner /tmp/as-other 5 6\nowner /tmp/in-other 5 6\nowner /tmp/s 7 8\nowner /tmp/x 5 6\n";
     assert_eq!(text, expected, "{output:?}");
     Ok(())
 }

@@ -286,7 +286,7 @@ fn recorded_owners() -> TestResult {
         }
 
         let mut draft = snapshots.draft(&chain)?;
-        let journal = draft.owners_journal().ok_or_else(|| Stop::failed("no journal"))?;
+        let table = draft.owners_table().ok_or_else(|| Stop::failed("no table of owners"))?;
         let changes = |root: &Path| -> TestResult {
             let mut data = File::options().append(true).open(root.join("var/data"))?;
             data.write_all(b"more")?;
@@ -308,8 +308,12 @@ fn recorded_owners() -> TestResult {
                 changes(&upper)?;
             }
         }
-        File::create(&journal)?
-            .write_all(b"7 8 /var/new\x009 9 /var/gone\x001 1 /var/mine\x000 0 /var/mine\0")?;
+        let found = fs::read(&table)?;
+        let expected =
+            b"65534 0 other\x0033 0 var\x005 6 var/copied\x0033 0 var/data\x0065534 0 var/linked\0";
+        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(expected));
+        let mut left = File::options().append(true).open(&table)?;
+        left.write_all(b"7 8 /var/new\x009 9 /var/gone\x001 1 /var/mine\x000 0 /var/mine\0")?;
         chain.push(draft.commit(&id(2)?)?);
         for (path, expected) in [
             ("var", (33, 0)),

@@ -1,0 +1,232 @@
+//! Whose files are.
+//!
+//! An owner belongs to a file, not to its name: package managers change the owner of a file first and give it its name afterwards.
+//! So whoever got an owner while the step runs is known by its inode, or rather by the handle that the file system gives for it, which no
+//! later file has. What stood there before the step is known by its path, since an overlay gives it another inode as soon
+//! as it is changed; these entries move with what is renamed, and go with what is replaced.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::io::Errno;
+
+use crate::sys;
+
+/// User and group.
+pub(super) type Owner = (u32, u32);
+
+/// Whoever is not known is this one's.
+pub(super) const ROOT: Owner = (0, 0);
+
+pub(super) struct Ledger {
+    /// The folder that takes the step's changes.
+    changes: OwnedFd,
+    inodes: HashMap<Vec<u8>, Owner>,
+    paths: BTreeMap<PathBuf, Owner>,
+}
+
+impl Ledger {
+    /// `paths` are the owners of what is there already, by absolute path; root's is what is not among them.
+    pub(super) fn new(changes: OwnedFd, paths: BTreeMap<PathBuf, Owner>) -> Ledger {
+        Ledger { changes, inodes: HashMap::new(), paths }
+    }
+
+    /// Whether all is root's.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inodes.is_empty() && self.paths.is_empty()
+    }
+
+    /// Whose a file is.
+    pub(super) fn owner(&self, path: &Path) -> Result<Owner, Errno> {
+        if !self.inodes.is_empty()
+            && let Some(identity) = identity(&self.changes, relative(path))?
+            && let Some(owner) = self.inodes.get(&identity)
+        {
+            return Ok(*owner);
+        }
+        Ok(self.paths.get(path).copied().unwrap_or(ROOT))
+    }
+
+    /// Notes whose a file is, which must be among the changes.
+    pub(super) fn note(&mut self, path: &Path, owner: Owner) -> Result<(), Errno> {
+        let identity = identity(&self.changes, relative(path))?.ok_or(Errno::NOENT)?;
+        self.inodes.insert(identity, owner);
+        Ok(())
+    }
+
+    /// Notes that nothing stands at a path.
+    pub(super) fn gone(&mut self, path: &Path) {
+        self.take(path);
+    }
+
+    /// Whether something is known by its path here or below.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.paths.range(path.to_owned()..).next().is_some_and(|(first, _)| first.starts_with(path))
+    }
+
+    /// Notes that a file or folder has another path now.
+    pub(super) fn renamed(&mut self, from: &Path, to: &Path) {
+        let moved = self.take(from);
+        self.take(to);
+        self.put(from, to, moved);
+    }
+
+    /// Notes that two have changed places.
+    pub(super) fn exchanged(&mut self, one: &Path, other: &Path) {
+        let (first, second) = (self.take(one), self.take(other));
+        self.put(one, other, first);
+        self.put(other, one, second);
+    }
+
+    /// Notes that a file has a further name.
+    pub(super) fn linked(&mut self, from: &Path, to: &Path) {
+        if let Some(owner) = self.paths.get(from).copied() {
+            self.paths.insert(to.to_owned(), owner);
+        }
+    }
+
+    fn take(&mut self, path: &Path) -> Vec<(PathBuf, Owner)> {
+        let here = self.paths.range(path.to_owned()..).take_while(|(other, _)| other.starts_with(path));
+        let taken: Vec<(PathBuf, Owner)> = here.map(|(path, owner)| (path.clone(), *owner)).collect();
+        for (path, _) in &taken {
+            self.paths.remove(path);
+        }
+        taken
+    }
+
+    fn put(&mut self, from: &Path, to: &Path, entries: Vec<(PathBuf, Owner)>) {
+        for (path, owner) in entries {
+            if let Ok(below) = path.strip_prefix(from) {
+                let path = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
+                self.paths.insert(path, owner);
+            }
+        }
+    }
+
+    /// All owners but root, by path, at the end of the step.
+    pub(super) fn finish(mut self) -> Result<BTreeMap<PathBuf, Owner>, Errno> {
+        if self.inodes.is_empty() {
+            return Ok(self.paths);
+        }
+        self.settle(PathBuf::from("/"))?;
+        // The depth of the tree is the step's choice, so no call goes into another here.
+        let mut folders = vec![PathBuf::from("/")];
+        while let Some(folder) = folders.pop() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = openat(&self.changes, relative(&folder), flags, Mode::empty())?;
+            for entry in Dir::read_from(&opened)? {
+                let entry = entry?;
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name == "." || name == ".." {
+                    continue;
+                }
+                let path = folder.join(name);
+                if entry.file_type() == FileType::Directory {
+                    folders.push(path.clone());
+                }
+                self.settle(path)?;
+            }
+        }
+        Ok(self.paths)
+    }
+
+    /// Gives a path the owner that its inode has.
+    fn settle(&mut self, path: PathBuf) -> Result<(), Errno> {
+        let Some(identity) = identity(&self.changes, relative(&path))? else { return Ok(()) };
+        match self.inodes.get(&identity) {
+            Some(&ROOT) => drop(self.paths.remove(&path)),
+            Some(owner) => drop(self.paths.insert(path, *owner)),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// A path below the root as the kernel takes it.
+fn relative(path: &Path) -> &Path {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() { Path::new(".") } else { relative }
+}
+
+/// What tells a file from all others, now and later; `None` if it is not there.
+fn identity(folder: &OwnedFd, path: &Path) -> Result<Option<Vec<u8>>, Errno> {
+    match sys::file_handle(folder, &sys::c_string(path)?) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        // File systems without handles: an inode's number, and when it was made, since numbers are used again.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM | Errno::OVERFLOW) => numbered(folder, path),
+        Err(error) => Err(error),
+    }
+}
+
+fn numbered(folder: &OwnedFd, path: &Path) -> Result<Option<Vec<u8>>, Errno> {
+    let about = match statx(folder, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::BTIME) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        answer => answer?,
+    };
+    let mut bytes = about.stx_ino.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&about.stx_btime.tv_sec.to_le_bytes());
+    bytes.extend_from_slice(&about.stx_btime.tv_nsec.to_le_bytes());
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn ledger(folder: &Path, paths: &[(&str, Owner)]) -> Ledger {
+        let changes = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        Ledger::new(changes, paths.iter().map(|(path, owner)| (PathBuf::from(path), *owner)).collect())
+    }
+
+    #[test]
+    fn an_owner_follows_its_file_and_no_file_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let make = |name: &str| fs::File::create(at(name)).map(drop).unwrap();
+        let mut ledger = ledger(folder.path(), &[("/old", (1, 1))]);
+        make("a");
+        ledger.note(Path::new("/a"), (2, 3)).unwrap();
+        fs::rename(at("a"), at("b")).unwrap();
+        fs::hard_link(at("b"), at("c")).unwrap();
+        for number in 0..50 {
+            // On most file systems the new file gets the number of the one that is gone.
+            let name = format!("/d{number}");
+            make("d");
+            ledger.note(Path::new("/d"), (9, 9)).unwrap();
+            fs::remove_file(at("d")).unwrap();
+            make(&name[1..]);
+            assert_eq!(ledger.owner(Path::new(&name)), Ok(ROOT), "{name}");
+        }
+        assert_eq!(ledger.owner(Path::new("/a")), Ok(ROOT));
+        assert_eq!(ledger.owner(Path::new("/b")), Ok((2, 3)));
+        assert_eq!(ledger.owner(Path::new("/old")), Ok((1, 1)));
+        let all = ledger.finish().unwrap();
+        let expected = [("/b", (2, 3)), ("/c", (2, 3)), ("/old", (1, 1))];
+        assert_eq!(all, expected.map(|(path, owner)| (PathBuf::from(path), owner)).into());
+    }
+
+    #[test]
+    fn what_stood_there_before_is_known_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(
+            folder.path(),
+            &[("/a", (1, 1)), ("/a/b", (2, 2)), ("/a-b", (3, 3)), ("/c", (4, 4)), ("/c/d", (5, 5))],
+        );
+        assert!(ledger.has(Path::new("/a")) && !ledger.has(Path::new("/b")));
+        ledger.renamed(Path::new("/a"), Path::new("/x"));
+        ledger.linked(Path::new("/a-b"), Path::new("/y"));
+        ledger.exchanged(Path::new("/x"), Path::new("/c"));
+        ledger.gone(Path::new("/c/b"));
+        let expected = [("/a-b", (3, 3)), ("/c", (1, 1)), ("/x", (4, 4)), ("/x/d", (5, 5)), ("/y", (3, 3))];
+        assert_eq!(
+            ledger.finish().unwrap(),
+            expected.map(|(path, owner)| (PathBuf::from(path), owner)).into()
+        );
+    }
+}
