@@ -4,6 +4,7 @@ use longshore_dockerfile::{Base, Instruction, parse_trigger};
 use longshore_image::mutate::Draft;
 use longshore_oci::{ImageConfig, Platform};
 
+use crate::cache::{BUILDKIT_INLINE, INLINE};
 use crate::error::{BuildError, InstructionError, InstructionErrorKind, Place};
 use crate::key::KeyWriter;
 use crate::request::Context;
@@ -91,7 +92,11 @@ impl<'a> Solve<'a> {
     /// A stage that begins with an image.
     fn state_on(&self, image: &longshore_image::Image, platform: &Platform) -> Result<StageState, Stop> {
         // As whatever is put on top of an image begins: with a line of history for each of its layers.
-        let config = Draft::on(image)?.config;
+        let mut config = Draft::on(image)?.config;
+        // A cache in it is about its own steps.
+        for field in [INLINE, BUILDKIT_INLINE] {
+            config.unknown.shift_remove(field);
+        }
         let mut key = KeyWriter::new("image");
         key.list(
             config
@@ -130,7 +135,7 @@ impl<'a> Solve<'a> {
                     self.tree_snapshot(&*tree, "", &key)?;
                 }
                 state.key = key;
-                state.steps.push(Step { snapshot: key });
+                state.steps.push(Step { snapshot: key, is_linked: false });
                 state.config.history.push(Default::default());
                 Ok(state)
             }

@@ -11,11 +11,12 @@ use longshore_oci::{Descriptor, Platform, StringMap};
 use longshore_snapshot::Snapshots;
 use longshore_store::Store;
 
+use crate::cache::{self, BuiltCache, CacheMode, Imports, Part};
 use crate::error::BuildError;
 use crate::export::{Exported, keep};
 use crate::images::Images;
 use crate::request::BuildRequest;
-use crate::solve::{Count, Mode, Solve, Stop};
+use crate::solve::{Common, Solve, Stop, held};
 use crate::source::{ImageSource, Isolate, StepAdvisor};
 
 /// What builds work with.
@@ -57,6 +58,8 @@ pub struct BuildOutcome {
     pub skipped: Vec<String>,
     /// What the image's format has no room for and was left out.
     pub dropped: Vec<&'static str>,
+    /// The caches that were asked for.
+    pub caches: Vec<BuiltCache>,
 }
 
 /// The image of one platform.
@@ -80,14 +83,21 @@ pub fn build(
     events: &Events,
 ) -> Result<BuildOutcome, BuildError> {
     let file = read(request, events)?;
-    let mut writer = builder.store.writer()?;
+    let writer = builder.store.writer()?;
     let images = Images::default();
-    let now = jiff::Timestamp::now().as_second();
+    let imports = Imports::read(&request.cache, &request.platforms, events);
+    let common = Common {
+        builder,
+        request,
+        file: &file,
+        images: &images,
+        imports: &imports,
+        writer: &writer,
+        now: jiff::Timestamp::now().as_second(),
+    };
     let mut outcomes = Vec::new();
     std::thread::scope(|scope| {
-        let work = |platform: &Platform| {
-            build_platform(builder, request, (&file, &images), platform, (&writer, events), now)
-        };
+        let work = |platform: &Platform| build_platform(&common, platform, events);
         match request.platforms.as_slice() {
             [only] => outcomes.push(work(only)),
             platforms => {
@@ -110,17 +120,15 @@ pub fn build(
         [only] => only.clone(),
         several => mutate::index(several, StringMap::new(), request.format)?,
     };
-    let root = keep(&whole, bases, &mut writer, events)?;
-    let count = built.iter().fold(Count::default(), |sum, built| Count {
-        steps: sum.steps + built.count.steps,
-        cached: sum.cached + built.count.cached,
-    });
+    let root = keep(&whole, bases, &mut writer.clone(), events)?;
+    let caches = caches(&common, &built)?;
     Ok(BuildOutcome {
         root,
-        steps: count.steps,
-        cached_steps: count.cached,
+        steps: built.iter().map(|built| built.steps).sum(),
+        cached_steps: built.iter().map(|built| built.cached_steps).sum(),
         skipped,
         dropped: whole.dropped.clone(),
+        caches,
         images: built
             .into_iter()
             .map(|built| PlatformImage {
@@ -135,7 +143,9 @@ pub fn build(
 struct PlatformBuilt {
     platform: Platform,
     exported: Exported,
-    count: Count,
+    steps: usize,
+    cached_steps: usize,
+    parts: Vec<(CacheMode, Part)>,
     bases: Vec<Arc<dyn Content>>,
     skipped: Vec<String>,
 }
@@ -159,14 +169,26 @@ fn mistakes(request: &BuildRequest, diagnostics: Vec<longshore_dockerfile::Diagn
     }
 }
 
+/// The caches that were asked for, each of all platforms.
+fn caches(common: &Common<'_>, built: &[PlatformBuilt]) -> Result<Vec<BuiltCache>, BuildError> {
+    let store: Arc<dyn Content> = Arc::new(common.builder.store.layout().clone());
+    let assemble = |mode: &CacheMode| {
+        let parts = built.iter().flat_map(|built| &built.parts);
+        let parts = parts.filter(|(of, _)| of == mode).map(|(_, part)| part);
+        cache::assemble(parts, *mode, Arc::clone(&store), common.writer)
+    };
+    common.request.cache.to.iter().map(assemble).collect()
+}
+
+/// How often a build begins again because what it relied on was lost. Each time it knows one thing less.
+const MOST_ATTEMPTS: usize = 1000;
+
 fn build_platform(
-    builder: &Builder<'_>,
-    request: &BuildRequest,
-    (file, images): (&Dockerfile, &Images),
+    common: &Common<'_>,
     platform: &Platform,
-    (writer, events): (&longshore_store::Writer, &Events),
-    now: i64,
+    events: &Events,
 ) -> Result<PlatformBuilt, BuildError> {
+    let request = common.request;
     let contexts: Vec<String> = request.named_contexts.keys().cloned().collect();
     let options = StageOptions {
         build_args: &request.build_args,
@@ -175,25 +197,46 @@ fn build_platform(
         target_platform: &platform.to_string(),
         contexts: &contexts,
     };
-    let graph = StageGraph::of(file, &options).map_err(|problems| mistakes(request, problems))?;
-    let skipped = graph.skipped().into_iter().map(|index| graph.stages[index].label()).collect();
-    let solve = Solve::new(builder, request, (file, graph), platform.clone(), (images, events.part()), now);
-    let state = match solve.run(Mode::Probe) {
-        Ok(state) => Ok(state),
-        Err(Stop::Failed(error)) => Err(error),
-        Err(Stop::Unknown | Stop::Elsewhere) => solve.run(Mode::Build).map_err(|stop| match stop {
-            Stop::Failed(error) => error,
-            Stop::Unknown | Stop::Elsewhere => BuildError::Thread,
-        }),
+    let graph = StageGraph::of(common.file, &options).map_err(|problems| mistakes(request, problems))?;
+    for _ in 0..MOST_ATTEMPTS {
+        let solve = Solve::new(common, graph.clone(), platform.clone(), events.part());
+        match attempt(&solve) {
+            Err(BuildError::Again) => events.check()?,
+            other => return other,
+        }
+    }
+    Err(BuildError::Again)
+}
+
+fn attempt(solve: &Solve<'_>) -> Result<PlatformBuilt, BuildError> {
+    let state = match solve.probe() {
+        Ok(None) => solve.build(),
+        Ok(Some(state)) => Ok(state),
+        Err(stop) => Err(stop),
     };
     // What was hashed is of use to the next build even if this one failed.
     let remembered = solve.remember();
-    let state = state?;
+    let state = state.map_err(|stop| match stop {
+        Stop::Failed(error) => error,
+        Stop::Unknown | Stop::Elsewhere => BuildError::Thread,
+    })?;
     remembered?;
-    let count = *crate::solve::held(&solve.done);
-    let exported = solve.export(&state, writer)?;
+    let exported = solve.export(&state, solve.writer)?;
+    let modes = solve.request.cache.to.iter();
+    let parts =
+        modes.map(|mode| Ok((*mode, solve.part(&state, *mode)?))).collect::<Result<_, BuildError>>()?;
     let bases = state.base_image.iter().map(|image| Arc::clone(image.content())).collect();
-    Ok(PlatformBuilt { platform: platform.clone(), exported, count, bases, skipped })
+    let graph = &solve.graph;
+    let done = held(&solve.done);
+    Ok(PlatformBuilt {
+        platform: solve.platform.clone(),
+        exported,
+        steps: done.len(),
+        cached_steps: done.values().filter(|cached| **cached).count(),
+        parts,
+        bases,
+        skipped: graph.skipped().into_iter().map(|index| graph.stages[index].label()).collect(),
+    })
 }
 
 /// Says which stages nobody needed: tests and scans that never ran are worth a line.

@@ -98,6 +98,9 @@ pub enum BuildError {
     /// What a step left was there when the build began and is gone.
     #[error("the result of a step was pruned while the build ran ({0})")]
     Pruned(String),
+    /// What was thought to be known is not, and the build must begin again. Nobody outside sees it, unless it comes without end.
+    #[error("the results of earlier builds changed again and again while the build ran")]
+    Again,
     /// A tree to copy from cannot be read.
     #[error(transparent)]
     Tree(#[from] TreeError),

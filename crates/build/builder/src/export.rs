@@ -1,16 +1,15 @@
 //! From a stage's state to an image in the store: layers out of snapshots, configuration, manifest.
 
 use longshore_events::{Events, TaskKind};
-use longshore_image::layer::Timestamps;
+use longshore_image::layer::Layer;
 use longshore_image::mutate::{Assembled, Draft};
-use longshore_oci::media_type::Compression;
 use longshore_oci::{Descriptor, History, ImageConfig};
-use longshore_snapshot::LayerOptions;
 use longshore_store::Writer;
 
+use crate::cache::{CacheMode, INLINE, Known};
 use crate::error::BuildError;
 use crate::solve::Solve;
-use crate::state::StageState;
+use crate::state::{StageState, Step};
 
 /// An image of one platform, written.
 pub(crate) struct Exported {
@@ -27,17 +26,14 @@ impl<'a> Solve<'a> {
             None => Draft::empty(&state.platform),
         };
         let mut times = Vec::new();
-        let options = LayerOptions {
-            timestamps: self.request.source_date_epoch.map_or(Timestamps::Keep, Timestamps::Clamp),
-            format: self.request.format,
-            compression: Compression::Gzip,
-        };
         let task = self.events.task(TaskKind::Work, format!("{}write the layers", self.prefix));
+        if !self.is_ready(state)? {
+            // Times in them are cut otherwise than asked for: they are written anew.
+            self.chain(state)?;
+        }
         for step in &state.steps {
             self.events.check()?;
-            let snapshot = self.snapshot(step)?;
-            let layer = snapshot.layer(writer, &options, &self.events)?;
-            let created = jiff::Timestamp::try_from(snapshot.created()?).unwrap_or_default();
+            let (layer, created) = self.layer(step, writer)?;
             times.push(created);
             draft.append(&layer, History::default());
         }
@@ -45,11 +41,39 @@ impl<'a> Solve<'a> {
         let mut config = self.config(state);
         config.rootfs = draft.config.rootfs.clone();
         self.date(&mut config, state.base_history, &times);
+        if self.request.cache.inline {
+            let records = self.part(state, CacheMode::Min)?.inline(&config.rootfs.diff_ids)?;
+            config.unknown.insert(INLINE.to_owned(), records);
+        }
         draft.config = config;
         draft.keeps_health_check = true;
         draft.annotations = self.request.annotations.iter().cloned().collect();
         let size = draft.layers().iter().map(|layer| layer.size).sum();
         Ok(Exported { assembled: draft.finish(self.request.format)?, size })
+    }
+
+    /// Whether all layers of a state are known, in the form that the image has them.
+    pub(crate) fn is_ready(&self, state: &StageState) -> Result<bool, BuildError> {
+        for step in &state.steps {
+            match self.known(&step.snapshot)? {
+                Some(Known::Here(_)) => {}
+                Some(Known::Elsewhere(known)) if known.fits(self.request.source_date_epoch) => {}
+                Some(Known::Elsewhere(_)) | None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// A step's layer, in the store, and when the step was done.
+    fn layer(&self, step: &Step, writer: &Writer) -> Result<(Layer, jiff::Timestamp), BuildError> {
+        match self.known(&step.snapshot)? {
+            Some(Known::Here(snapshot)) => {
+                let layer = snapshot.layer(writer, &self.layer_options(), &self.events)?;
+                Ok((layer, jiff::Timestamp::try_from(snapshot.created()?).unwrap_or_default()))
+            }
+            Some(Known::Elsewhere(known)) => Ok((self.bring(&step.snapshot, &known)?, known.created)),
+            None => Err(self.gone(step)),
+        }
     }
 
     /// The configuration with what was asked for beside the Dockerfile.

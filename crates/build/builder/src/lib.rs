@@ -6,13 +6,14 @@
 //! makes layers of those that the target has. This room knows no Go: whoever does may advise steps ([`StepAdvisor`]).
 //!
 //! ```text
-//! bytes ──parse──▶ StageGraph ──probe──▶ keys ──(all known?)──▶ snapshots ──export──▶ Image
+//! bytes ──parse──▶ StageGraph ──probe──▶ keys ──(all known?)──▶ snapshots, layers of caches ──export──▶ Image, caches
 //!                                          └──build: one thread a stage ──▶ snapshots
 //! ```
 
 mod archive;
 mod base;
 mod build;
+mod cache;
 mod context;
 mod contexts;
 mod error;
@@ -27,12 +28,14 @@ mod mode;
 mod mounts;
 mod origin;
 mod place;
+mod plan;
 mod records;
 mod remote;
 mod request;
 mod rules;
 mod run;
 mod select;
+mod slot;
 mod solve;
 mod source;
 mod state;
@@ -43,10 +46,11 @@ mod users;
 
 pub use archive::ArchiveError;
 pub use build::{BuildOutcome, Builder, PlatformImage, build};
+pub use cache::{BuiltCache, CacheMode, CacheSource};
 pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
 pub use place::PlaceError;
 pub use remote::{AddressError, FetchError};
-pub use request::{BuildRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
+pub use request::{BuildRequest, CacheRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
 pub use select::SelectError;
 pub use source::{Advice, AdvisedMount, ImageSource, Isolate, StageFiles, StepAdvisor, StepFacts};
 pub use tree::TreeError;

@@ -10,7 +10,7 @@ use crate::error::{BuildError, InstructionErrorKind};
 use crate::key::{Key, KeyWriter};
 use crate::request::Context;
 use crate::select::{Filter, describe, select};
-use crate::solve::{At, Mode, Solve, Stop};
+use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::state::StageState;
 use crate::tree::{FileTree, SnapshotTree};
 
@@ -75,15 +75,23 @@ impl<'a> Solve<'a> {
         mode: Mode,
         look: &mut dyn FnMut() -> Result<Key, Stop>,
     ) -> Result<Key, Stop> {
+        let tell = |content: Key| {
+            held(&self.told).contents.insert(*key, content);
+            content
+        };
         if let Some(known) = self.records().get(key) {
-            return Ok(known);
+            return Ok(tell(known));
+        }
+        if let Some(known) = self.imports.content(key) {
+            self.records().put(key, &known)?;
+            return Ok(tell(known));
         }
         if mode == Mode::Probe {
             return Err(Stop::Unknown);
         }
         let found = look()?;
         self.records().put(key, &found)?;
-        Ok(found)
+        Ok(tell(found))
     }
 
     fn paths_key(&self, tree: &dyn FileTree, paths: &[String], filter: &Filter) -> Result<Key, BuildError> {

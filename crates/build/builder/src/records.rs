@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use longshore_events::{Cancelled, Events};
 use longshore_files::{AtomicFile, FileError, Lock, create_folders};
+use longshore_oci::{Descriptor, Digest};
 use longshore_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::error::BuildError;
 use crate::key::Key;
@@ -43,6 +45,18 @@ impl From<LockError> for BuildError {
             LockError::Cancelled(cancelled) => cancelled.into(),
         }
     }
+}
+
+/// A layer in the store that is a step's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredLayer {
+    pub(crate) descriptor: Descriptor,
+    /// Digest of its tar.
+    pub(crate) diff_id: Digest,
+    /// When the step was done.
+    pub(crate) created: jiff::Timestamp,
+    /// The latest time in it, where later ones were cut to that.
+    pub(crate) clamp: Option<i64>,
 }
 
 impl Records {
@@ -78,6 +92,39 @@ impl Records {
         let write = file.write_all(value.bytes()).and_then(|()| file.write_all(&sum.as_bytes()[..8]));
         write.map_err(FileError::of("write", &path))?;
         file.commit_unsynced(&path)
+    }
+
+    /// The same for all kinds: results that come as layers have names of their own.
+    fn layer_path(&self, result: &Key) -> PathBuf {
+        let name = result.hex();
+        self.folder.join("layers").join(&name[..2]).join(&name[2..])
+    }
+
+    /// The layer that a result is, where it came as one and was found to be what it should be.
+    pub(crate) fn layer(&self, result: &Key) -> Option<StoredLayer> {
+        serde_json::from_slice(&fs::read(self.layer_path(result)).ok()?).ok()
+    }
+
+    /// Records the layer that a result is.
+    pub(crate) fn put_layer(&self, result: &Key, layer: &StoredLayer) -> Result<(), FileError> {
+        let path = self.layer_path(result);
+        let Some(folder) = path.parent() else { return Ok(()) };
+        create_folders(folder)?;
+        let mut file = AtomicFile::create_in(folder)?;
+        let written = serde_json::to_writer(&mut file, layer).map_err(std::io::Error::from);
+        written.map_err(FileError::of("write", &path))?;
+        file.commit_unsynced(&path)
+    }
+
+    /// Forgets the layer that a result is.
+    pub(crate) fn remove_layer(&self, result: &Key) -> Result<(), FileError> {
+        let path = self.layer_path(result);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError::of("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until no other build is at the step with this key, and keeps others waiting until dropped. Lock files stay: one that

@@ -7,6 +7,8 @@ use longshore_image::Image;
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
 
+use crate::cache::{CacheMode, CacheSource};
+
 /// A Dockerfile to build, and how.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
@@ -52,6 +54,21 @@ pub struct BuildRequest {
     pub host_ca: Option<PathBuf>,
     /// Media types of the image.
     pub format: ImageFormat,
+    /// Caches of other builds, and those that this one leaves.
+    pub cache: CacheRequest,
+}
+
+/// Which caches a build takes from, and which it leaves.
+#[derive(Debug, Clone, Default)]
+pub struct CacheRequest {
+    /// Where results are taken from, the first first.
+    pub from: Vec<CacheSource>,
+    /// Whether to say why one of them cannot be read; not where another process of the same build has said it.
+    pub says_why: bool,
+    /// Caches to put together.
+    pub to: Vec<CacheMode>,
+    /// Whether the image's config holds a cache.
+    pub inline: bool,
 }
 
 /// Where the Dockerfile's text comes from.

@@ -54,8 +54,10 @@ impl<'a> Solve<'a> {
         mode: Mode,
     ) -> Result<(), Stop> {
         let command = self.command(state, &at, run)?;
-        let mounts = self.prepare_mounts(state, &at, run, mode)?;
-        let key = self.run_key(state, &command, &mounts);
+        let (key, mounts) = self.lazily(&at, mode, &|mode| {
+            let mounts = self.prepare_mounts(state, &at, run, mode)?;
+            Ok((self.run_key(state, &command, &mounts), mounts))
+        })?;
         let below = state.clone();
         let key =
             self.step(&below, &at, key, mode, &mut |doing| self.execute(doing, &at, &command, &mounts))?;

@@ -1,26 +1,31 @@
 //! From a stage graph to the state of its target.
 //!
 //! First the keys of all steps are worked out without doing any ([`Mode::Probe`]): if every layer of the target is known, that is the
-//! build. Otherwise each stage that the target needs is gone through on a thread of its own ([`Mode::Build`]), and waits for another one
-//! where it takes something from it. A stage nobody needs is not built, and said so by the caller.
+//! build. Otherwise each stage of which a step takes something that is not known (`plan`) is gone through on a thread of its own
+//! ([`Mode::Build`]), and waits for another one where it takes something from it. A stage nobody needs is not built, and said so by the
+//! caller.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use longshore_dockerfile::{Base, Dockerfile, Instruction, InstructionKind, StageGraph};
 use longshore_events::Events;
 use longshore_oci::Platform;
-use longshore_snapshot::{Chain, Snapshot, Snapshots, View};
+use longshore_snapshot::{Chain, Snapshots, View};
+use longshore_store::Writer;
 
 use crate::base::at_from;
 use crate::build::Builder;
+use crate::cache::{Imports, Told};
 use crate::context::ContextTree;
 use crate::error::BuildError;
 use crate::images::Images;
 use crate::metadata::{self, Scope};
 use crate::records::Records;
 use crate::request::{BuildRequest, Context};
-use crate::state::{StageState, Step};
+use crate::slot::{Slot, Turn};
+use crate::state::StageState;
 use crate::transfer::{Prepared, PreparedPlace};
 
 /// Whether steps are done, or only their keys are worked out.
@@ -49,12 +54,19 @@ impl<E: Into<BuildError>> From<E> for Stop {
     }
 }
 
-#[derive(Debug, Clone)]
-enum Slot {
-    Idle,
-    Running,
-    Known(Arc<StageState>),
-    Failed,
+/// What is shared by the builds for several platforms.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) builder: &'a Builder<'a>,
+    pub(crate) request: &'a BuildRequest,
+    pub(crate) file: &'a Dockerfile,
+    pub(crate) images: &'a Images,
+    /// Caches to take results from.
+    pub(crate) imports: &'a Imports,
+    /// Keeps what goes into the store from being pruned.
+    pub(crate) writer: &'a Writer,
+    /// Time of what is made now, in seconds since 1970.
+    pub(crate) now: i64,
 }
 
 /// One platform's build under way.
@@ -66,23 +78,26 @@ pub(crate) struct Solve<'a> {
     pub(crate) platform: Platform,
     pub(crate) events: Events,
     pub(crate) images: &'a Images,
+    pub(crate) imports: &'a Imports,
+    pub(crate) writer: &'a Writer,
     /// Time of what is made now, in seconds since 1970.
     pub(crate) now: i64,
+    /// What caches had lost when this build began.
+    pub(crate) losses: usize,
+    /// Whether a cache's result of a step counts more than one that was made here.
+    pub(crate) imports_first: AtomicBool,
     /// What stands before labels of tasks where several platforms are built.
     pub(crate) prefix: String,
-    slots: Vec<(Mutex<Slot>, Condvar)>,
+    slots: Vec<Slot>,
     snapshots: OnceLock<Snapshots>,
     pub(crate) context: OnceLock<Arc<ContextTree>>,
     pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
     pub(crate) prepared: Mutex<HashMap<PreparedPlace, Arc<Prepared>>>,
-    pub(crate) done: Mutex<Count>,
-}
-
-/// How many steps there were, and how many were known.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) steps: usize,
-    pub(crate) cached: usize,
+    /// The steps that were shown, by stage and place, and whether they were known.
+    pub(crate) done: Mutex<BTreeMap<(usize, usize), bool>>,
+    /// What steps are called that were looked at.
+    pub(crate) labels: Mutex<BTreeMap<(usize, usize), String>>,
+    pub(crate) told: Mutex<Told>,
 }
 
 /// An instruction with its place in its stage.
@@ -105,15 +120,9 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> Solve<'a> {
-    pub(crate) fn new(
-        builder: &'a Builder<'a>,
-        request: &'a BuildRequest,
-        (file, graph): (&'a Dockerfile, StageGraph),
-        platform: Platform,
-        (images, events): (&'a Images, Events),
-        now: i64,
-    ) -> Self {
-        let slots = graph.stages.iter().map(|_| (Mutex::new(Slot::Idle), Condvar::new())).collect();
+    pub(crate) fn new(common: &Common<'a>, graph: StageGraph, platform: Platform, events: Events) -> Self {
+        let Common { builder, request, file, images, imports, writer, now } = *common;
+        let slots = graph.stages.iter().map(|_| Slot::default()).collect();
         let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
         Solve {
             builder,
@@ -123,7 +132,11 @@ impl<'a> Solve<'a> {
             platform,
             events,
             images,
+            imports,
+            writer,
             now,
+            losses: imports.losses(),
+            imports_first: AtomicBool::new(false),
             prefix,
             slots,
             snapshots: OnceLock::new(),
@@ -131,32 +144,48 @@ impl<'a> Solve<'a> {
             named: Mutex::default(),
             prepared: Mutex::default(),
             done: Mutex::default(),
+            labels: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
-    /// The target's state. Errors: [`Stop::Unknown`] when probing; otherwise what the first failing stage says.
-    pub(crate) fn run(&self, mode: Mode) -> Result<Arc<StageState>, Stop> {
-        for (slot, _) in &self.slots {
-            *held(slot) = Slot::Idle;
-        }
-        let target = self.graph.target;
-        match mode {
-            Mode::Probe => {
-                let state = self.state_of(target, mode)?;
-                for step in &state.steps {
-                    if self.snapshots().get(&step.snapshot.snapshot())?.is_none() {
-                        return Err(Stop::Unknown);
-                    }
-                }
-                Ok(state)
+    /// The target's state, worked out without doing anything; nothing where that is not possible.
+    pub(crate) fn probe(&self) -> Result<Option<Arc<StageState>>, Stop> {
+        for imports_first in [false, true] {
+            if imports_first && self.imports.is_empty() {
+                break;
             }
-            Mode::Build => {
-                if let Some(snapshots) = self.builder.isolate.before_steps()? {
-                    self.snapshots.get_or_init(|| snapshots);
+            // A step that was done here and in a cache has two results, and it may be that all that stands on the second is known.
+            self.imports_first.store(imports_first, Ordering::Relaxed);
+            self.forget();
+            match self.state_of(self.graph.target, Mode::Probe) {
+                Ok(state) if self.is_ready(&state)? => {
+                    self.show_known(&self.graph.needed(self.graph.target));
+                    return Ok(Some(state));
                 }
-                self.run_threads(target)
+                Ok(_) | Err(Stop::Unknown) => {}
+                Err(other) => return Err(other),
             }
         }
+        self.imports_first.store(false, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// The target's state, with all done that it takes. Errors: what the first failing stage says.
+    pub(crate) fn build(&self) -> Result<Arc<StageState>, Stop> {
+        if let Some(snapshots) = self.builder.isolate.before_steps()? {
+            self.snapshots.get_or_init(|| snapshots);
+        }
+        self.forget();
+        let stages = self.stages_to_build()?;
+        self.forget();
+        self.run_threads(&stages)
+    }
+
+    /// Forgets what was found out so far.
+    fn forget(&self) {
+        self.slots.iter().for_each(Slot::forget);
+        *held(&self.told) = Told::default();
     }
 
     /// The snapshots that this build works with.
@@ -169,14 +198,10 @@ impl<'a> Solve<'a> {
         Records::of(self.builder.store, self.snapshots().kind())
     }
 
-    fn run_threads(&self, target: usize) -> Result<Arc<StageState>, Stop> {
-        let mut needed = self.graph.needed(target);
-        if self.request.all_stages {
-            needed = (0..self.graph.stages.len()).collect();
-        }
+    fn run_threads(&self, stages: &[usize]) -> Result<Arc<StageState>, Stop> {
         let failures = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for index in needed {
+            for index in stages.iter().copied() {
                 let failures = &failures;
                 let work = move || {
                     if let Err(stop) = self.state_of(index, Mode::Build) {
@@ -201,7 +226,7 @@ impl<'a> Solve<'a> {
         });
         match failures.into_iter().next() {
             Some(stop) => Err(stop),
-            None => self.state_of(target, Mode::Build),
+            None => self.state_of(self.graph.target, Mode::Build),
         }
     }
 
@@ -215,29 +240,27 @@ impl<'a> Solve<'a> {
         contexts.find(|(known, _)| crate::images::context_name(known) == wanted).map(|(_, context)| context)
     }
 
-    /// A stage's state: worked out here, or by the thread that is at it already.
+    /// A stage's state: worked out here, or by the thread that is at it already. One that is being built is not probed.
     pub(crate) fn state_of(&self, index: usize, mode: Mode) -> Result<Arc<StageState>, Stop> {
-        let (slot, ready) = &self.slots[index];
-        let mut held_slot = held(slot);
-        loop {
-            match &*held_slot {
-                Slot::Known(state) => return Ok(Arc::clone(state)),
-                Slot::Failed => return Err(Stop::Elsewhere),
-                Slot::Running => {
-                    held_slot = ready.wait(held_slot).unwrap_or_else(PoisonError::into_inner);
-                }
-                Slot::Idle => break,
-            }
+        let slot = &self.slots[index];
+        let Some(turn) = slot.take(mode)? else { return self.state_of(index, Mode::Build) };
+        let turn = match turn {
+            Turn::Known(state) => return Ok(state),
+            Turn::Mine(turn) => turn,
+        };
+        let state = Arc::new(self.stage(index, mode)?);
+        turn.end(&state)?;
+        Ok(state)
+    }
+
+    /// Notes that what is recorded about some stages is all that is needed of them.
+    pub(crate) fn rely_on(&self, stages: &[usize]) -> Result<(), Stop> {
+        for index in stages {
+            let state = self.state_of(*index, Mode::Probe)?;
+            self.slots[*index].rely_on(&state)?;
+            self.show_known(&self.graph.needed(*index));
         }
-        *held_slot = Slot::Running;
-        drop(held_slot);
-        let guard = Finish { slot, ready };
-        let outcome = self.stage(index, mode).map(Arc::new);
-        if let Ok(state) = &outcome {
-            *held(slot) = Slot::Known(Arc::clone(state));
-        }
-        drop(guard);
-        outcome
+        Ok(())
     }
 
     fn stage(&self, index: usize, mode: Mode) -> Result<StageState, Stop> {
@@ -247,28 +270,41 @@ impl<'a> Solve<'a> {
         {
             return self.state_of_context(name, context, None, mode);
         }
+        let (mut state, instructions) = self.begin(index, mode)?;
+        for at in self.places(index, &instructions) {
+            self.events.check()?;
+            self.instruction(&mut state, at, mode).map_err(|stop| in_stage(stop, &stage.label()))?;
+        }
+        Ok(state)
+    }
+
+    /// A stage before its first instruction, and its instructions: those that its base left for it, then its own.
+    pub(crate) fn begin(
+        &self,
+        index: usize,
+        mode: Mode,
+    ) -> Result<(StageState, Vec<(Instruction, bool)>), Stop> {
+        let stage = &self.graph.stages[index];
         let (mut state, image_triggers) = self.base(index, mode)?;
         state.start();
         let image_triggers = self.read_triggers(&image_triggers, index)?;
         let from = self.from(index);
         let of_stage = stage.triggers.iter().map(|instruction| at_from(instruction.clone(), from));
-        let triggers: Vec<Instruction> = image_triggers.into_iter().chain(of_stage).collect();
-        let all: Vec<(&Instruction, bool)> = triggers
-            .iter()
-            .map(|instruction| (instruction, true))
-            .chain(stage.instructions.iter().map(|instruction| (instruction, false)))
-            .collect();
+        let triggers = image_triggers.into_iter().chain(of_stage).map(|instruction| (instruction, true));
+        let own = stage.instructions.iter().map(|instruction| (instruction.clone(), false));
+        Ok((state, triggers.chain(own).collect()))
+    }
+
+    /// The instructions of a stage with their places.
+    pub(crate) fn places<'s>(&self, stage: usize, all: &'s [(Instruction, bool)]) -> Vec<At<'s>> {
         let steps = 1 + all.iter().filter(|(instruction, _)| makes_layer(instruction)).count();
         let mut step = 1;
-        for (position, (instruction, is_trigger)) in all.into_iter().enumerate() {
-            self.events.check()?;
-            if makes_layer(instruction) {
-                step += 1;
-            }
-            let at = At { stage: index, position, step, steps, instruction, is_trigger };
-            self.instruction(&mut state, at, mode).map_err(|stop| in_stage(stop, &stage.label()))?;
+        let mut places = Vec::with_capacity(all.len());
+        for (position, (instruction, is_trigger)) in all.iter().enumerate() {
+            step += usize::from(makes_layer(instruction));
+            places.push(At { stage, position, step, steps, instruction, is_trigger: *is_trigger });
         }
-        Ok(state)
+        places
     }
 
     fn instruction(&self, state: &mut StageState, at: At<'_>, mode: Mode) -> Result<(), Stop> {
@@ -276,6 +312,11 @@ impl<'a> Solve<'a> {
         if metadata::apply(state, at.instruction, &scope).map_err(Box::new)? {
             return Ok(());
         }
+        self.make(state, at, mode)
+    }
+
+    /// Goes through an instruction that makes a layer.
+    pub(crate) fn make(&self, state: &mut StageState, at: At<'_>, mode: Mode) -> Result<(), Stop> {
         match &at.instruction.kind {
             InstructionKind::Workdir(word) => self.workdir(state, at, word, mode),
             InstructionKind::Run(run) => self.run_step(state, at, run, mode),
@@ -293,39 +334,18 @@ impl<'a> Solve<'a> {
         }
     }
 
-    /// The files of a state: its base and the snapshots of its steps, which must be there.
+    /// The files of a state: its base and what its steps left, which must be known.
     pub(crate) fn chain(&self, state: &StageState) -> Result<Chain, BuildError> {
         let mut chain = state.base.clone();
         for step in &state.steps {
-            chain.push(self.snapshot(step)?);
+            let snapshot = self.snapshot(step, &chain)?;
+            chain.push(snapshot);
         }
         Ok(chain)
     }
 
-    /// What a step left, which must be there.
-    pub(crate) fn snapshot(&self, step: &Step) -> Result<Snapshot, BuildError> {
-        let found = self.snapshots().get(&step.snapshot.snapshot())?;
-        found.ok_or_else(|| BuildError::Pruned(step.snapshot.hex()))
-    }
-
     pub(crate) fn view(&self, state: &StageState) -> Result<View, BuildError> {
         Ok(self.chain(state)?.view(&self.events)?)
-    }
-}
-
-/// Ends a slot that its thread left without a result, by an error or a panic: nobody waits for ever.
-struct Finish<'s> {
-    slot: &'s Mutex<Slot>,
-    ready: &'s Condvar,
-}
-
-impl Drop for Finish<'_> {
-    fn drop(&mut self) {
-        let mut slot = held(self.slot);
-        if matches!(*slot, Slot::Running) {
-            *slot = Slot::Failed;
-        }
-        self.ready.notify_all();
     }
 }
 

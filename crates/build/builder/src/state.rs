@@ -18,6 +18,8 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 pub(crate) struct Step {
     /// The key that names its snapshot: that of the state after it, unless it does not depend on what is below (`--link`).
     pub(crate) snapshot: Key,
+    /// Whether it was made on nothing, whatever is below.
+    pub(crate) is_linked: bool,
 }
 
 /// A stage under way.
@@ -141,7 +143,7 @@ impl StageState {
     /// Notes an instruction that made a layer.
     pub(crate) fn push(&mut self, key: Key, snapshot: Key, created_by: String) {
         self.key = key;
-        self.steps.push(Step { snapshot });
+        self.steps.push(Step { snapshot, is_linked: false });
         self.history(created_by, false);
     }
 

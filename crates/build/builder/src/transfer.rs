@@ -81,29 +81,35 @@ impl<'a> Solve<'a> {
     ) -> Result<(), Stop> {
         let words = self.words(state, &at, transfer)?;
         let from = transfer.from.as_ref().map(|word| word.text.as_str());
-        let origin = self.origin(from, &at, mode)?;
-        let prepared = self.prepare(state, &at, (transfer, &words, is_add), &origin, mode)?;
         let destination = state.absolute(&words.destination);
         let change = words.chmod.as_deref().map(ModeChange::parse).transpose();
         let change = change.map_err(|error| failed(&at, error))?;
         let is_linked = transfer.link && words.chmod.is_none();
 
-        let mut key = KeyWriter::new(if is_add { "add" } else { "copy" });
-        if !is_linked {
-            key.key(&state.key);
-        }
-        key.key(&prepared.content).text(&destination);
-        key.optional(words.chown.as_deref()).optional(words.chmod.as_deref());
-        key.flag(self.request.source_date_epoch.is_some());
-        key.text(&self.request.source_date_epoch.unwrap_or_default().to_string());
+        let (key, (origin, prepared)) = self.lazily(&at, mode, &|mode| {
+            let origin = self.origin(from, &at, mode)?;
+            let prepared = self.prepare(state, &at, (transfer, &words, is_add), &origin, mode)?;
+            let mut key = KeyWriter::new(if is_add { "add" } else { "copy" });
+            if !is_linked {
+                key.key(&state.key);
+            }
+            key.key(&prepared.content).text(&destination);
+            key.optional(words.chown.as_deref()).optional(words.chmod.as_deref());
+            key.flag(self.request.source_date_epoch.is_some());
+            key.text(&self.request.source_date_epoch.unwrap_or_default().to_string());
+            Ok((key.finish(), (origin, prepared)))
+        })?;
         let below = if is_linked { self.scratch(&state.platform) } else { state.clone() };
-        let snapshot = self.step(&below, &at, key.finish(), mode, &mut |doing| {
+        let snapshot = self.step(&below, &at, key, mode, &mut |doing| {
             let to = self.destination(doing, &at, &words, &destination, change.clone())?;
             self.copy(doing, &at, &prepared, &origin, &to)
         })?;
         let next =
             if is_linked { KeyWriter::new("link").key(&state.key).key(&snapshot).finish() } else { snapshot };
         state.push(next, snapshot, created_by(transfer, &words, is_add));
+        if let Some(step) = state.steps.last_mut() {
+            step.is_linked = is_linked;
+        }
         Ok(())
     }
 

@@ -80,7 +80,7 @@ pub(crate) struct NotInPlace {
 }
 
 impl NotInPlace {
-    fn new(place: &Place, offered: Vec<String>) -> Self {
+    pub(crate) fn new(place: &Place, offered: Vec<String>) -> Self {
         let wanted = match &place.name {
             Some(name) => format!("an image called {name}"),
             None if offered.is_empty() => "any image".to_owned(),

@@ -23,6 +23,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     first_of![
         crate::context::ContextError,
         crate::context::StoreLocationError,
+        crate::commands::CacheWriteError,
         crate::commands::DockerfileError,
         crate::commands::TagError,
         crate::commands::TerminalError,

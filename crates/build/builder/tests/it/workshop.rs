@@ -155,6 +155,7 @@ fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildReque
         source_date_epoch: epoch,
         host_ca: None,
         format: ImageFormat::Oci,
+        cache: longshore_builder::CacheRequest::default(),
     }
 }
 

@@ -16,6 +16,7 @@ use longshore_oci::{Platform, Reference};
 use longshore_sandbox::{Isolation, IsolationError};
 use longshore_snapshot::{Ownership, Snapshots};
 
+use super::cache::CacheArgs;
 use super::values::{AgentSource, ContextPlace, HostAddress, NamedContext, SecretPlace, SecretSource, bytes};
 use crate::bases::StageImages;
 use crate::context::Context;
@@ -95,6 +96,9 @@ pub(super) struct DockerfileArgs {
     /// Let RUN steps trust this machine's certificate authorities, without leaving them in a layer
     #[arg(long, requires = "file")]
     host_ca: bool,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -375,6 +379,8 @@ fn request(
         Some((_, value)) => Some(value.parse().map_err(|_| DockerfileError::Epoch(value.clone()))?),
         None => asked.source_date_epoch,
     };
+    // Where a process went inside a user namespace, the one outside read the caches before.
+    let says_why = dockerfile.path.is_none() || longshore_sandbox::inside().is_none();
     Ok(BuildRequest {
         dockerfile,
         context: BuildContext::Folder(asked.context.to_owned()),
@@ -404,6 +410,7 @@ fn request(
         source_date_epoch: epoch,
         host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
         format: asked.format,
+        cache: arguments.cache.request(says_why, context, ui.events()),
     })
 }
 

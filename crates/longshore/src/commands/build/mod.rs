@@ -1,5 +1,6 @@
 //! `longshore build`: services become images.
 
+mod cache;
 mod dockerfile;
 mod files;
 mod tags;
@@ -30,6 +31,7 @@ use crate::settings::GO_OPTIONS;
 use crate::ui::{CommandError, Ui, size};
 use tags::TagTemplate;
 
+pub(crate) use cache::CacheWriteError;
 pub(crate) use dockerfile::DockerfileError;
 pub(crate) use tags::TagError;
 
@@ -180,6 +182,8 @@ fn build_dockerfile(
         root: outcome.root,
     };
     deliver(&image, arguments, &store, context, ui)?;
+    let caches = &arguments.dockerfile.cache;
+    caches.write(&outcome.caches, &image.names, (context, ui.events()))?;
     arguments.files.write(std::slice::from_ref(&image))?;
     ui.print(&format!("{}\n", image.root.digest))?;
     Ok(Exit::Done)

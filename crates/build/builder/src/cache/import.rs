@@ -1,0 +1,258 @@
+//! Caches that a build takes results from: read before anything else is known, believed until one of their layers is not what it should be.
+//!
+//! Reading a cache is reading its manifest and its records. Layers are fetched when an image has them, or a step stands on them. A cache
+//! that turns out not to be what it says is not asked again in this build, which then goes on as if it had never been named.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use longshore_events::Events;
+use longshore_image::layer::Layer;
+use longshore_image::{Image, read_small};
+use longshore_oci::{Descriptor, Digest, Platform, media_type};
+
+use super::document::{
+    BUILDKIT_CONFIG, BUILDKIT_INLINE, Document, INLINE, LayerRecord, MEDIA_TYPE, StepRecord,
+};
+use super::error::CacheError;
+use crate::key::Key;
+use crate::request::CacheRequest;
+use crate::solve::held;
+
+/// A cache to take results from: what `--cache-to` wrote, or an image with a cache in it.
+#[derive(Debug, Clone)]
+pub struct CacheSource {
+    /// What a person calls it.
+    pub name: String,
+    /// Its manifest, or the index of an image for several platforms.
+    pub image: Image,
+}
+
+/// A step's result that is a layer in some place.
+#[derive(Debug)]
+pub(crate) struct KnownLayer {
+    /// Which of the caches has it; none where the store has.
+    pub(crate) cache: Option<usize>,
+    /// The layer, as its cache describes it.
+    pub(crate) layer: Layer,
+    /// When the step was done.
+    pub(crate) created: jiff::Timestamp,
+    /// Where later times were cut to that.
+    pub(crate) clamp: Option<i64>,
+    /// What holds its blob.
+    pub(crate) image: Image,
+}
+
+impl KnownLayer {
+    /// Whether an image with this SOURCE_DATE_EPOCH can have the layer as it is.
+    pub(crate) fn fits(&self, epoch: Option<i64>) -> bool {
+        self.clamp == epoch
+    }
+
+    /// Whether a step can stand on it: times that were cut for another image are not those of the files.
+    fn is_usable(&self, epoch: Option<i64>) -> bool {
+        self.clamp.is_none() || self.fits(epoch)
+    }
+}
+
+/// The caches of a build.
+#[derive(Debug, Default)]
+pub(crate) struct Imports {
+    caches: Vec<Imported>,
+    losses: AtomicUsize,
+    /// Results that cannot be had here, whoever offers them.
+    left: Mutex<HashSet<Key>>,
+}
+
+#[derive(Debug)]
+struct Imported {
+    name: String,
+    is_lost: AtomicBool,
+    results: HashMap<Key, Key>,
+    layers: HashMap<Key, Arc<KnownLayer>>,
+    contents: HashMap<Key, Key>,
+}
+
+impl Imports {
+    /// Reads caches. What cannot be read is warned of and left out.
+    pub(crate) fn read(request: &CacheRequest, platforms: &[Platform], events: &Events) -> Imports {
+        let mut imports = Imports::default();
+        for source in &request.from {
+            match records(&source.image, platforms) {
+                Ok(found) => {
+                    for (image, layers, document) in found {
+                        let cache = imports.caches.len();
+                        imports.caches.push(Imported::new(source, &image, &layers, document, cache));
+                    }
+                }
+                Err(error) if request.says_why => {
+                    events.warn(format!("the cache {} is not used: {}", source.name, chain(&error)));
+                }
+                Err(_) => {}
+            }
+        }
+        imports
+    }
+
+    /// Whether no cache is left to ask.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asked().next().is_none()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = &Imported> {
+        self.caches.iter().filter(|cache| !cache.is_lost.load(Ordering::Relaxed))
+    }
+
+    /// The results that caches know of a step, the first cache's first.
+    pub(crate) fn results(&self, step: &Key) -> impl Iterator<Item = Key> {
+        self.asked().filter_map(|cache| cache.results.get(step).copied())
+    }
+
+    /// The layer that a result is.
+    pub(crate) fn layer(&self, result: &Key, epoch: Option<i64>) -> Option<Arc<KnownLayer>> {
+        if self.is_left(result) {
+            return None;
+        }
+        let mut layers = self.asked().filter_map(|cache| cache.layers.get(result));
+        layers.find(|layer| layer.is_usable(epoch)).cloned()
+    }
+
+    /// What somebody saw in a result.
+    pub(crate) fn content(&self, key: &Key) -> Option<Key> {
+        self.asked().find_map(|cache| cache.contents.get(key).copied())
+    }
+
+    /// Asks the cache that gave a layer no more, and says why.
+    pub(crate) fn lose(&self, layer: &KnownLayer, why: &(dyn std::error::Error + 'static), events: &Events) {
+        let digest = layer.layer.descriptor.digest.short();
+        let Some(cache) = layer.cache.and_then(|cache| self.caches.get(cache)) else { return };
+        if !cache.is_lost.swap(true, Ordering::Relaxed) {
+            events.warn(format!(
+                "the cache {} is not used any further: its layer {digest} cannot be had: {}",
+                cache.name,
+                chain(why)
+            ));
+        }
+        self.losses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a single result from no cache, and says why.
+    pub(crate) fn leave(&self, result: &Key, why: &(dyn std::error::Error + 'static), events: &Events) {
+        events.warn(format!(
+            "a step is done again, since its result in the cache is of no use here: {}",
+            chain(why)
+        ));
+        held(&self.left).insert(*result);
+        self.losses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a result is taken from no cache.
+    pub(crate) fn is_left(&self, result: &Key) -> bool {
+        held(&self.left).contains(result)
+    }
+
+    /// How often something was lost: what was known before may not be known any more.
+    pub(crate) fn losses(&self) -> usize {
+        self.losses.load(Ordering::Relaxed)
+    }
+}
+
+impl Imported {
+    fn new(
+        source: &CacheSource,
+        image: &Image,
+        layers: &[Descriptor],
+        document: Document,
+        cache: usize,
+    ) -> Imported {
+        let known = |record: LayerRecord| {
+            // Its place was looked at when the records were read.
+            let descriptor = layers.get(record.index)?.clone();
+            let layer = Layer { descriptor, diff_id: record.diff_id };
+            let (created, clamp, image) = (record.created, record.clamp, image.clone());
+            Some(Arc::new(KnownLayer { cache: Some(cache), layer, created, clamp, image }))
+        };
+        let mut imported = Imported {
+            name: source.name.clone(),
+            is_lost: AtomicBool::new(false),
+            results: document.steps.iter().map(|step| (step.key, step.result)).collect(),
+            layers: HashMap::new(),
+            contents: document.contents.into_iter().map(|record| (record.key, record.content)).collect(),
+        };
+        for StepRecord { result, layer, .. } in document.steps {
+            imported.layers.extend(layer.and_then(known).map(|layer| (result, layer)));
+        }
+        imported
+    }
+}
+
+type Records = (Image, Vec<Descriptor>, Document);
+
+/// The records of a cache, or those of an image's platforms.
+fn records(image: &Image, platforms: &[Platform]) -> Result<Vec<Records>, CacheError> {
+    if !image.is_index() {
+        return Ok(vec![records_of(image)?]);
+    }
+    if image.index()?.manifests.iter().any(|entry| entry.media_type == BUILDKIT_CONFIG) {
+        return Err(CacheError::BuildKit);
+    }
+    let mut seen: Vec<Digest> = Vec::new();
+    let mut found = Vec::new();
+    let mut first_error = None;
+    for platform in platforms {
+        let read = image.select(platform).map_err(CacheError::from).and_then(|image| {
+            if seen.contains(image.digest()) {
+                return Ok(None);
+            }
+            seen.push(image.digest().clone());
+            records_of(&image).map(Some)
+        });
+        match read {
+            Ok(records) => found.extend(records),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    match first_error {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+fn records_of(image: &Image) -> Result<Records, CacheError> {
+    let manifest = image.manifest()?;
+    let of = |bytes: &[u8]| Document::read(bytes, &manifest.layers);
+    let document = match manifest.config.media_type.as_str() {
+        MEDIA_TYPE => of(&read_small(&**image.content(), &manifest.config)?)?,
+        BUILDKIT_CONFIG => return Err(CacheError::BuildKit),
+        other if media_type::is_config(other) => {
+            let config = image.config()?;
+            let Some(inline) = config.unknown.get(INLINE) else {
+                let is_buildkit = config.unknown.contains_key(BUILDKIT_INLINE);
+                return Err(if is_buildkit { CacheError::BuildKit } else { CacheError::NoCache });
+            };
+            let document = of(&serde_json::to_vec(inline).map_err(CacheError::Json)?)?;
+            for record in document.steps.iter().filter_map(|step| step.layer.as_ref()) {
+                if config.rootfs.diff_ids.get(record.index) != Some(&record.diff_id) {
+                    return Err(CacheError::DiffId(record.index));
+                }
+            }
+            document
+        }
+        other => return Err(CacheError::OtherType(other.to_owned())),
+    };
+    Ok((image.clone(), manifest.layers, document))
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = Vec::new();
+    for message in causes.take(8).map(ToString::to_string) {
+        // A transparent error says what its cause says.
+        if said.last() != Some(&message) {
+            said.push(message);
+        }
+    }
+    said.join(": ")
+}

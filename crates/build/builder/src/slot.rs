@@ -1,0 +1,124 @@
+//! Where the threads of a build meet: one slot for each stage, with its state once that is known.
+//!
+//! A stage has up to two states in one build. Probed, it is what is recorded about earlier builds; built, it is what is there. As long as
+//! nobody builds it, others may rely on the first. Once somebody does, the second is all that counts, and a build in which somebody relied
+//! on another one begins again: an image must not mix two results of one step.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::error::BuildError;
+use crate::key::Key;
+use crate::solve::{Mode, Stop, held};
+use crate::state::StageState;
+
+#[derive(Debug, Default)]
+enum Progress {
+    #[default]
+    Idle,
+    Running,
+    Known(Arc<StageState>),
+    Failed,
+}
+
+#[derive(Debug, Default)]
+struct States {
+    probed: Progress,
+    built: Progress,
+    /// The probed state's key, where somebody relies on it.
+    relied_on: Option<Key>,
+}
+
+impl States {
+    fn of(&mut self, mode: Mode) -> &mut Progress {
+        match mode {
+            Mode::Probe => &mut self.probed,
+            Mode::Build => &mut self.built,
+        }
+    }
+}
+
+/// One stage's states.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    states: Mutex<States>,
+    ready: Condvar,
+}
+
+/// What a thread that asks for a state gets.
+pub(crate) enum Turn<'s> {
+    /// The state.
+    Known(Arc<StageState>),
+    /// The task of working it out.
+    Mine(Working<'s>),
+}
+
+/// Ends, if it is dropped without a result by an error or a panic: nobody waits for ever.
+pub(crate) struct Working<'s> {
+    slot: &'s Slot,
+    mode: Mode,
+}
+
+impl Slot {
+    pub(crate) fn forget(&self) {
+        *held(&self.states) = States::default();
+    }
+
+    /// The state, or the task of working it out, after waiting for a thread that is at it. `None` where it is to be probed and somebody
+    /// builds it or has built it.
+    pub(crate) fn take(&self, mode: Mode) -> Result<Option<Turn<'_>>, Stop> {
+        let mut states = held(&self.states);
+        loop {
+            if mode == Mode::Probe && !matches!(states.built, Progress::Idle) {
+                return Ok(None);
+            }
+            let progress = states.of(mode);
+            match progress {
+                Progress::Known(state) => return Ok(Some(Turn::Known(Arc::clone(state)))),
+                Progress::Failed if mode == Mode::Build => return Err(Stop::Elsewhere),
+                // Why it cannot be probed is found out once more: it takes a moment.
+                Progress::Idle | Progress::Failed => {
+                    *progress = Progress::Running;
+                    return Ok(Some(Turn::Mine(Working { slot: self, mode })));
+                }
+                Progress::Running => {
+                    states = self.ready.wait(states).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Notes that somebody relies on a probed state.
+    pub(crate) fn rely_on(&self, state: &StageState) -> Result<(), Stop> {
+        let mut states = held(&self.states);
+        match &states.built {
+            Progress::Known(built) if built.key != state.key => Err(BuildError::Again.into()),
+            _ => {
+                states.relied_on = Some(state.key);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Working<'_> {
+    /// Gives others the state.
+    pub(crate) fn end(self, state: &Arc<StageState>) -> Result<(), Stop> {
+        let mut states = held(&self.slot.states);
+        if self.mode == Mode::Build && states.relied_on.is_some_and(|key| key != state.key) {
+            return Err(BuildError::Again.into());
+        }
+        *states.of(self.mode) = Progress::Known(Arc::clone(state));
+        Ok(())
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let mut states = held(&self.slot.states);
+        let progress = states.of(self.mode);
+        if matches!(progress, Progress::Running) {
+            *progress = Progress::Failed;
+        }
+        self.slot.ready.notify_all();
+    }
+}
