@@ -1,9 +1,10 @@
 //! From a Dockerfile to an image: solver, cache, steps.
 //!
-//! What a Dockerfile means is BuildKit's: `metadata` has the instructions that change the configuration, `transfer` COPY, ADD and
-//! WORKDIR, `run` RUN. `solve` goes through stages and decides what is known, by keys (`key`) that follow BuildKit's: contents and not
-//! times of what is copied; words, environment and parent of what is run. Results are snapshots named by their keys; `export`
-//! makes layers of those that the target has. This room knows no Go: whoever does may advise steps ([`StepAdvisor`]).
+//! What a Dockerfile means is BuildKit's: `metadata` has the instructions that change the configuration, `transfer` COPY and ADD,
+//! `workdir` WORKDIR, `run` RUN. `solve` goes through stages and decides what is known, by keys (`key`) that follow BuildKit's: contents
+//! and not times of what is copied; words, environment and parent of what is run. Results are snapshots named by their keys, or layers of
+//! caches (`cache`); `export` makes layers of those that the target has. This room knows no Go: whoever does may advise steps
+//! ([`StepAdvisor`]).
 //!
 //! ```text
 //! bytes ──parse──▶ StageGraph ──probe──▶ keys ──(all known?)──▶ snapshots, layers of caches ──export──▶ Image, caches
@@ -43,6 +44,7 @@ mod step;
 mod transfer;
 mod tree;
 mod users;
+mod workdir;
 
 pub use archive::ArchiveError;
 pub use build::{BuildOutcome, Builder, PlatformImage, build};

@@ -1,4 +1,4 @@
-//! COPY, ADD and WORKDIR: steps that write files and run nothing.
+//! COPY and ADD: steps that write files and run nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -55,6 +55,8 @@ pub(crate) struct PreparedSource {
 pub(crate) struct Prepared {
     sources: Vec<PreparedSource>,
     content: Key,
+    /// What the content is recorded under.
+    record: Option<Key>,
 }
 
 /// Where sources stand: stage, place in it, and the state of the stage or image that they come from.
@@ -152,6 +154,8 @@ impl<'a> Solve<'a> {
         };
         let place = (at.stage, at.position, from);
         if let Some(prepared) = held(&self.prepared).get(&place) {
+            let told = prepared.record.map(|record| (record, prepared.content));
+            held(&self.told).contents.extend(told);
             return Ok(Arc::clone(prepared));
         }
         let mut sources = Vec::new();
@@ -165,8 +169,8 @@ impl<'a> Solve<'a> {
                 Source::Heredoc(heredoc) => sources.push(self.heredoc(state, at, heredoc)?),
             }
         }
-        let content = self.content_of(at, &sources, origin, mode)?;
-        let prepared = Arc::new(Prepared { sources, content });
+        let (content, record) = self.content_of(at, &sources, origin, mode)?;
+        let prepared = Arc::new(Prepared { sources, content, record });
         held(&self.prepared).insert(place, Arc::clone(&prepared));
         Ok(prepared)
     }
@@ -248,14 +252,14 @@ impl<'a> Solve<'a> {
     }
 
     /// Identity of all sources' content. What is taken from a stage is remembered by the stage's key, so that the stage need not be
-    /// there to know it.
+    /// there to know it: under the second key.
     fn content_of(
         &self,
         at: &At<'_>,
         sources: &[PreparedSource],
         origin: &Origin,
         mode: Mode,
-    ) -> Result<Key, Stop> {
+    ) -> Result<(Key, Option<Key>), Stop> {
         let look = &mut || {
             let mut content = KeyWriter::new("sources");
             for source in sources {
@@ -270,7 +274,7 @@ impl<'a> Solve<'a> {
             }
             Ok(content.finish())
         };
-        let Origin::State(state) = origin else { return look() };
+        let Origin::State(state) = origin else { return Ok((look()?, None)) };
         let mut short = KeyWriter::new("content of sources");
         short.key(&state.key);
         for source in sources {
@@ -289,7 +293,8 @@ impl<'a> Solve<'a> {
                 }
             }
         }
-        self.remembered(&short.finish(), mode, look)
+        let record = short.finish();
+        Ok((self.remembered(&record, mode, look)?, Some(record)))
     }
 
     fn select<'s>(
@@ -400,60 +405,6 @@ impl<'a> Solve<'a> {
                 placer.place(selected).map_err(|error| failed(at, error))?;
             }
         }
-        drop(writer);
-        Ok(draft.commit(&doing.key.snapshot())?)
-    }
-
-    /// WORKDIR: a folder that is made where it is missing.
-    pub(crate) fn workdir(
-        &self,
-        state: &mut StageState,
-        at: At<'_>,
-        word: &Word,
-        mode: Mode,
-    ) -> Result<(), Stop> {
-        let typed = state.expand(&word.text, self.file.escape).map_err(|error| failed(&at, error))?;
-        let folder = state.absolute(&typed);
-        let folder = if folder == "/" { folder } else { folder.trim_end_matches('/').to_owned() };
-        state.config.config.working_dir.clone_from(&folder);
-        let slash = if typed.ends_with('/') && folder != "/" { "/" } else { "" };
-        let created_by = format!("WORKDIR {folder}{slash}");
-        if folder == "/" {
-            state.note(created_by);
-            return Ok(());
-        }
-        let user = state.config.config.user.clone();
-        let mut key = KeyWriter::new("workdir");
-        key.key(&state.key).text(&folder).text(&user);
-        let below = state.clone();
-        let key = self.step(&below, &at, key.finish(), mode, &mut |doing| {
-            let owner = if user.is_empty() { (0, 0) } else { self.owner(doing.state, &at, &user)? };
-            self.make_folder(doing, &at, Path::new(&folder), owner)
-        })?;
-        state.push(key, key, created_by);
-        Ok(())
-    }
-
-    fn make_folder(
-        &self,
-        doing: &Doing<'_>,
-        at: &At<'_>,
-        folder: &Path,
-        owner: (u32, u32),
-    ) -> Result<Snapshot, Stop> {
-        let chain = self.chain(doing.state)?;
-        let mut draft = self.snapshots().draft(&chain)?;
-        let mut writer = draft.writer(chain.view(&self.events)?)?;
-        let to = Destination {
-            path: crate::tree::below_root(folder),
-            is_folder: true,
-            owner: Some(owner),
-            mode: None,
-            time: self.request.source_date_epoch,
-            now: self.now,
-        };
-        let nothing = remote::nothing();
-        Placer::new(&nothing, &mut writer, &to, &self.events).prepare().map_err(|error| failed(at, error))?;
         drop(writer);
         Ok(draft.commit(&doing.key.snapshot())?)
     }
