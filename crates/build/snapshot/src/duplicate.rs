@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use longshore_events::{Events, TaskKind};
 use longshore_files::remove_tree;
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::{AtFlags, FileType, Stat, StatxFlags};
 
 use crate::beneath::{self, Beneath, split};
 use crate::error::SnapshotError;
@@ -28,6 +28,14 @@ use crate::view::{Place, View};
 /// change by the step would have.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Inode of a folder, and when it was made: numbers are used again.
+type Birth = (u64, i64, u32);
+
+fn birth(folder: &OwnedFd) -> std::io::Result<Birth> {
+    let about = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::BTIME)?;
+    Ok((about.stx_ino, about.stx_btime.tv_sec, about.stx_btime.tv_nsec))
+}
+
 /// Inode and change time: seconds and nanoseconds.
 type Stamp = (u64, i64, i64);
 
@@ -40,6 +48,7 @@ fn stamp(stat: &Stat) -> Stamp {
 pub(crate) struct Duplicate {
     folder: PathBuf,
     stamps: HashMap<PathBuf, Stamp>,
+    folders: HashMap<PathBuf, Birth>,
     /// What has a later change time than this must be looked into.
     certain: (i64, i64),
 }
@@ -77,10 +86,12 @@ impl Duplicate {
                 }
             }
         }
+        let mut births = HashMap::with_capacity(folders.len());
         for path in folders.iter().rev() {
             let Some(node) = view.node(path, &view.place(path)?)? else { continue };
             let owner = shelf.keeps_owners().then_some((node.uid, node.gid));
             let open = tree.listed(path).map_err(SnapshotError::of("open", path))?;
+            births.insert(path.clone(), birth(&open).map_err(SnapshotError::of("look at", path))?);
             beneath::set_open(open, &node.metadata(), owner)
                 .map_err(SnapshotError::of("set the metadata of", path))?;
         }
@@ -96,12 +107,18 @@ impl Duplicate {
             }
         }
         task.done("");
-        Ok(Duplicate { folder: folder.to_owned(), stamps, certain: certain() })
+        Ok(Duplicate { folder: folder.to_owned(), stamps, folders: births, certain: certain() })
     }
 
     fn is_untouched(&self, path: &Path, stat: &Stat) -> bool {
         let stamp = stamp(stat);
         self.stamps.get(path) == Some(&stamp) && (stamp.1, stamp.2) < self.certain
+    }
+
+    /// Whether a folder was removed and another one made in its place.
+    fn is_another(&self, path: &Path, folder: &OwnedFd) -> std::io::Result<bool> {
+        let now = birth(folder)?;
+        Ok(self.folders.get(path).is_some_and(|before| *before != now))
     }
 
     /// Moves what differs from `below` into `target`, and removes the rest.
@@ -171,9 +188,13 @@ impl Walk<'_> {
         let mut folders = vec![(PathBuf::new(), root)];
         let mut metadata = HashMap::new();
         self.made.insert(PathBuf::new());
-        while let Some((folder, parts)) = folders.pop() {
+        while let Some((folder, mut parts)) = folders.pop() {
             let stat = self.stat(&folder)?;
             let Some(stat) = stat else { continue };
+            if !parts.is_empty() && self.is_another(&folder)? {
+                self.make_opaque(&folder)?;
+                parts.clear();
+            }
             metadata.insert(folder.clone(), crate::source::mtime(&stat));
             if !self.duplicate.is_untouched(&folder, &stat) || parts.is_empty() {
                 self.ensure(&folder)?;
@@ -237,6 +258,18 @@ impl Walk<'_> {
         self.ensure(folder)?;
         let to = self.to.folder(folder).map_err(SnapshotError::of("open", folder))?;
         self.shelf.marks.whiteout(to, name).map_err(SnapshotError::of("mark as removed", path))
+    }
+
+    fn is_another(&self, folder: &Path) -> Result<bool, SnapshotError> {
+        let open = self.from.listed(folder);
+        let another = open.and_then(|open| self.duplicate.is_another(folder, &open));
+        another.map_err(SnapshotError::of("look at", folder))
+    }
+
+    fn make_opaque(&mut self, folder: &Path) -> Result<(), SnapshotError> {
+        self.ensure(folder)?;
+        let to = self.to.listed(folder).map_err(SnapshotError::of("open", folder))?;
+        self.shelf.marks.set_opaque(to).map_err(SnapshotError::of("mark as opaque", folder))
     }
 
     fn ensure(&mut self, folder: &Path) -> Result<(), SnapshotError> {

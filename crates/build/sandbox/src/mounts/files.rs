@@ -13,15 +13,10 @@ use super::place::Place;
 use super::tree::{Attributes, Filesystem, clone_of, restrict};
 use super::{harmless_file, shares_network};
 use crate::child::Fault;
-use crate::{Isolation, MountKind, Step};
+use crate::{MountKind, Step};
 
 /// Name servers for a network of its own whose machine has none but on loopback; BuildKit's, after Docker's.
 const PUBLIC_SERVERS: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
-
-/// Where apt reads its settings from.
-const APT: &str = "/etc/apt/apt.conf.d";
-/// apt becomes another user to fetch packages, and checks that it did, which a single user cannot pretend.
-const APT_SETTING: &[u8] = b"APT::Sandbox::User \"root\";\n";
 
 /// What is in the files under /etc.
 pub(crate) struct Texts {
@@ -84,7 +79,6 @@ fn without_loopback(machine: &[u8]) -> Vec<u8> {
 pub(super) struct Contents {
     hosts: OwnedFd,
     resolv: Option<OwnedFd>,
-    apt: Option<OwnedFd>,
     secrets: Vec<Option<OwnedFd>>,
 }
 
@@ -104,8 +98,6 @@ impl Contents {
         let hosts = file("hosts", texts.hosts.as_bytes(), (0o644, 0, 0))?;
         let resolv =
             texts.resolv.as_ref().map(|text| file("resolv.conf", text, (0o644, 0, 0))).transpose()?;
-        let single = step.isolation == Isolation::SingleUser && place.open(Path::new(APT)).is_ok();
-        let apt = single.then(|| file("apt", APT_SETTING, (0o644, 0, 0))).transpose()?;
         let mut secrets = Vec::with_capacity(step.mounts.len());
         for (index, mount) in step.mounts.iter().enumerate() {
             let MountKind::Content { bytes, mode, uid, gid } = &mount.kind else {
@@ -118,17 +110,14 @@ impl Contents {
         rustix::process::fchdir(&memory)
             .and_then(|()| unmount(".", UnmountFlags::DETACH))
             .map_err(fault("unmount the folder in memory below"))?;
-        Ok(Contents { hosts, resolv, apt, secrets })
+        Ok(Contents { hosts, resolv, secrets })
     }
 
     /// Mounts the files under /etc.
     pub(super) fn mount_texts(&self, place: &mut Place) -> Result<(), Fault> {
         place.mount(self.hosts.as_fd(), Path::new("/etc/hosts"))?;
-        if let Some(resolv) = &self.resolv {
-            place.mount(resolv.as_fd(), Path::new("/etc/resolv.conf"))?;
-        }
-        match &self.apt {
-            Some(apt) => place.mount(apt.as_fd(), &Path::new(APT).join("99single-user")),
+        match &self.resolv {
+            Some(resolv) => place.mount(resolv.as_fd(), Path::new("/etc/resolv.conf")),
             None => Ok(()),
         }
     }

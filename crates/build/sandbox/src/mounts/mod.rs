@@ -21,7 +21,7 @@ use crate::child::Fault;
 use crate::{Mount, MountKind, Network, Step};
 
 pub(crate) use files::Texts;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, times};
 pub(crate) use tree::{Attributes, Filesystem, clone_of, restrict};
 
 /// What was opened on the machine before anything was covered.

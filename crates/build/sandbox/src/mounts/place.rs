@@ -31,7 +31,8 @@ struct Stub {
     after: Timespec,
 }
 
-fn times(stat: &Stat) -> (Timespec, Timespec) {
+/// When something was last read, and last changed.
+pub(crate) fn times(stat: &Stat) -> (Timespec, Timespec) {
     let time = |seconds: i64, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),

@@ -1,4 +1,4 @@
-//! Things put over others, and taken away again.
+//! Things put over others, and taken away again. The folders that they are in keep the times that they had, or that the step gave them.
 
 use std::fs;
 use std::io::Write;
@@ -7,12 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use longshore_files::{FileError, Lock};
-use rustix::fs::{CWD, FileType, fstat, readlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Timestamps, fstat, readlinkat, statat, utimensat};
 use rustix::io::Errno;
 
 use super::copy::{copy, copy_merged, remove_if_there};
 use crate::child::Fault;
-use crate::mounts::Place;
+use crate::mounts::{Place, times};
 use crate::{Mount, MountKind, SecretBytes};
 
 /// Mode, owner and group of a file.
@@ -22,6 +22,8 @@ type Access = (u32, u32, u32);
 pub(super) struct Covers {
     place: Place,
     covered: Vec<Cover>,
+    /// A folder that something was put into, and the times that it had before.
+    unsettled: Option<(PathBuf, Timestamps)>,
 }
 
 /// One thing that lies over another.
@@ -52,7 +54,7 @@ fn fault(error: &FileError) -> Fault {
 
 impl Covers {
     pub(super) fn new(place: Place) -> Covers {
-        Covers { place, covered: Vec::new() }
+        Covers { place, covered: Vec::new(), unsettled: None }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -67,6 +69,7 @@ impl Covers {
         after: After,
         lock: Option<Lock>,
     ) -> Result<PathBuf, Fault> {
+        self.settle()?;
         let there = self.place.ensure(target, is_folder)?;
         let stat = fstat(&there).map_err(Fault::of("look at", target))?;
         if (FileType::from_raw_mode(stat.st_mode) == FileType::Directory) != is_folder {
@@ -78,10 +81,21 @@ impl Covers {
             .map_err(Fault::of("find", target))?;
         let path = PathBuf::from(std::ffi::OsString::from_vec(path.into_bytes()));
         let name = format!(".longshore-covered-{}", self.covered.len());
-        let aside = path.parent().unwrap_or(Path::new("/")).join(name);
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let before = times_of(folder).map_err(Fault::of("look at", folder))?;
+        let aside = folder.join(name);
+        self.unsettled = Some((folder.to_owned(), before));
         fs::rename(&path, &aside).map_err(Fault::of_io("move aside", &path))?;
         self.covered.push(Cover { path: path.clone(), aside, after, _lock: lock });
         Ok(path)
+    }
+
+    /// Gives the folder that was changed last its times back.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        match self.unsettled.take() {
+            Some((folder, before)) => set_times(&folder, &before),
+            None => Ok(()),
+        }
     }
 
     /// An empty folder, gone after the step.
@@ -157,7 +171,7 @@ impl Covers {
     pub(super) fn restore(mut self) -> Result<(), Fault> {
         let mut first = Ok(());
         while let Some(cover) = self.covered.pop() {
-            let answer = cover.uncover();
+            let answer = cover.take_away();
             if first.is_ok() {
                 first = answer;
             }
@@ -167,7 +181,23 @@ impl Covers {
     }
 }
 
+fn times_of(folder: &Path) -> Result<Timestamps, Errno> {
+    let (last_access, last_modification) = times(&statat(CWD, folder, AtFlags::SYMLINK_NOFOLLOW)?);
+    Ok(Timestamps { last_access, last_modification })
+}
+
+fn set_times(folder: &Path, times: &Timestamps) -> Result<(), Fault> {
+    utimensat(CWD, folder, times, AtFlags::SYMLINK_NOFOLLOW).map_err(Fault::of("set the times of", folder))
+}
+
 impl Cover {
+    fn take_away(&self) -> Result<(), Fault> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let before = times_of(folder).map_err(Fault::of("look at", folder))?;
+        self.uncover()?;
+        set_times(folder, &before)
+    }
+
     fn uncover(&self) -> Result<(), Fault> {
         let path = &self.path;
         match &self.after {

@@ -64,7 +64,8 @@ fn furnish(covers: &mut Covers, step: &Step) -> Result<(), Fault> {
             covers.content(Path::new("/etc/resolv.conf"), &SecretBytes::new(resolv), (0o644, 0, 0))?;
         }
     }
-    step.mounts.iter().try_for_each(|mount| covers.mount(mount))
+    step.mounts.iter().try_for_each(|mount| covers.mount(mount))?;
+    covers.settle()
 }
 
 fn devices(covers: &mut Covers) -> Result<(), Fault> {

@@ -53,11 +53,15 @@ pub(super) enum Call {
     SetGroups,
     Execute,
     ExecuteAt,
+    Control,
     Exit,
 }
 
 /// Flags of `open` by which a file may come to be: O_CREAT and O_TMPFILE, the same on all machines served.
 const MAKING: u32 = 0o100 | 0o20_000_000;
+
+/// A bit that PR_SET_KEEPCAPS and PR_SET_SECUREBITS have; that other operations have it too costs a question.
+const KEEPING: u32 = 1 << 3;
 
 /// Which machines have a call in the form that is known here: the widths of what it takes or fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,7 @@ pub(super) struct Known {
 }
 
 #[rustfmt::skip]
-const CALLS: [(&str, Call, Form); 62] = [
+const CALLS: [(&str, Call, Form); 63] = [
     ("chown", Call::Chown, Form::Narrow), ("chown32", Call::Chown, Form::Any),
     ("lchown", Call::Lchown, Form::Narrow), ("lchown32", Call::Lchown, Form::Any),
     ("fchown", Call::Fchown, Form::Narrow), ("fchown32", Call::Fchown, Form::Any),
@@ -112,7 +116,7 @@ const CALLS: [(&str, Call, Form); 62] = [
     ("setfsgid", Call::SetFileGid, Form::Narrow), ("setfsgid32", Call::SetFileGid, Form::Any),
     ("setgroups", Call::SetGroups, Form::Narrow), ("setgroups32", Call::SetGroups, Form::Any),
     ("execve", Call::Execute, Form::Any), ("execveat", Call::ExecuteAt, Form::Any),
-    ("exit_group", Call::Exit, Form::Any),
+    ("exit_group", Call::Exit, Form::Any), ("prctl", Call::Control, Form::Any),
 ];
 
 /// Every call that is answered, by machine and number.
@@ -121,6 +125,7 @@ fn numbered() -> impl Iterator<Item = (Asked, Known)> {
         let condition = match call {
             Call::Open => Some((1, MAKING)),
             Call::Openat => Some((2, MAKING)),
+            Call::Control => Some((0, KEEPING)),
             _ => None,
         };
         seccomp::numbers_of(name).filter_map(move |number| {

@@ -1,7 +1,7 @@
 //! Who a process takes itself for, and how that changes.
 //!
 //! The rules are those of setuid(2), setreuid(2), setresuid(2), setfsuid(2) and their like for groups, as kernel/sys.c has them:
-//! whose effective user is root may become anybody, all others only who they are or were.
+//! whose effective user is root may become anybody, all others only who they are or were, unless they kept root's capabilities.
 
 use rustix::io::Errno;
 
@@ -89,16 +89,29 @@ pub(super) struct Credentials {
     pub(super) user: Ids,
     pub(super) group: Ids,
     pub(super) groups: Vec<u32>,
+    /// Whether it may become anybody, and give files away.
+    pub(super) capable: bool,
+    /// Whether it stays so when it ceases to be root: PR_SET_KEEPCAPS.
+    pub(super) keeps: bool,
 }
 
 impl Credentials {
     pub(super) fn new(uid: u32, gid: u32, groups: Vec<u32>) -> Credentials {
-        Credentials { user: Ids::all(uid), group: Ids::all(gid), groups }
+        Credentials { user: Ids::all(uid), group: Ids::all(gid), groups, capable: uid == 0, keeps: false }
     }
 
-    /// Whether it may become anybody.
-    pub(super) fn is_privileged(&self) -> bool {
-        self.user.effective == 0
+    /// Becomes another user, and loses or regains what root may do (capabilities(7), "Effect of user ID changes").
+    pub(super) fn become_user(&mut self, user: Ids) {
+        let ceases = self.user.effective == 0 && user.effective != 0;
+        self.capable = user.effective == 0 || (self.capable && (self.keeps || !ceases));
+        self.user = user;
+    }
+
+    /// Becomes a program, with the owner and the group of its file where it is a set-user-id or a set-group-id one.
+    pub(super) fn execute(&mut self, user: Option<u32>, group: Option<u32>) {
+        self.user = self.user.executed(user);
+        self.group = self.group.executed(group);
+        (self.capable, self.keeps) = (self.user.effective == 0, false);
     }
 
     /// Whose the files are that it makes, apart from what their folder says.
@@ -108,7 +121,7 @@ impl Credentials {
 
     /// Whether it may give a file of this owner that one: `None` is no change (chown(2)).
     pub(super) fn may_give(&self, file: (u32, u32), uid: Option<u32>, gid: Option<u32>) -> bool {
-        if self.user.file == 0 {
+        if self.user.file == 0 || (self.capable && self.user.file == self.user.effective) {
             return true;
         }
         let in_group = |gid| gid == file.1 || gid == self.group.file || self.groups.contains(&gid);
@@ -153,6 +166,22 @@ mod tests {
         assert_eq!(root.set_file(5, true), ids(0, 0, 0, 5));
         assert_eq!(user.executed(Some(0)), elevated);
         assert_eq!(lowered.executed(None), user);
+    }
+
+    #[test]
+    fn capabilities_go_and_come_with_root() {
+        let mut who = Credentials::new(0, 0, Vec::new());
+        who.become_user(Ids { effective: 5, ..Ids::all(0) });
+        assert!(!who.capable);
+        who.become_user(Ids::all(0));
+        assert!(who.capable);
+        who.keeps = true;
+        who.become_user(Ids::all(5));
+        assert!(who.capable && who.may_give((0, 0), Some(7), None));
+        who.execute(None, Some(9));
+        assert_eq!((who.capable, who.keeps, who.user, who.group.effective), (false, false, Ids::all(5), 9));
+        who.execute(Some(0), None);
+        assert!(who.capable);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::calls::{Call, Known};
 use super::credentials::{Credentials, Ids, SAME};
 use crate::sys::{self, Answer, Question};
 
+/// SECBIT_KEEP_CAPS.
+const KEEP_CAPABILITIES: u32 = 1 << 4;
+
 /// Most groups that the kernel lets a process have.
 const MOST_GROUPS: u32 = 65_536;
 
@@ -27,19 +30,33 @@ impl Supervisor {
         }
     }
 
+    /// Notes whether a process wants to keep root's capabilities when it becomes another.
+    pub(super) fn control(&mut self, question: &Question) {
+        let value = low(question.arguments[1]);
+        let keeps = match low(question.arguments[0]).cast_signed() {
+            libc::PR_SET_KEEPCAPS => value == 1,
+            libc::PR_SET_SECUREBITS => value & KEEP_CAPABILITIES != 0,
+            _ => return,
+        };
+        let before = self.people.of(question.process);
+        if before.keeps != keeps {
+            self.people.change(question.process, Credentials { keeps, ..Credentials::clone(&before) });
+        }
+    }
+
     /// Lets a process become another.
     pub(super) fn become_other(&mut self, question: &Question, known: Known) -> Result<Answer, Errno> {
         let before = self.people.of(question.process);
-        let privileged = before.is_privileged();
+        let privileged = before.capable;
         let id = |index: usize| given(low(question.arguments[index]), known.narrow);
         let mut after = Credentials::clone(&before);
         let mut answer = Answer::Pretend;
         match known.call {
-            Call::SetUid => after.user = before.user.set(id(0), privileged)?,
+            Call::SetUid => after.become_user(before.user.set(id(0), privileged)?),
             Call::SetGid => after.group = before.group.set(id(0), privileged)?,
-            Call::SetRealUid => after.user = before.user.set_real(id(0), id(1), privileged)?,
+            Call::SetRealUid => after.become_user(before.user.set_real(id(0), id(1), privileged)?),
             Call::SetRealGid => after.group = before.group.set_real(id(0), id(1), privileged)?,
-            Call::SetUids => after.user = before.user.set_three([id(0), id(1), id(2)], privileged)?,
+            Call::SetUids => after.become_user(before.user.set_three([id(0), id(1), id(2)], privileged)?),
             Call::SetGids => after.group = before.group.set_three([id(0), id(1), id(2)], privileged)?,
             Call::SetFileUid => {
                 after.user = before.user.set_file(id(0), privileged);

@@ -133,6 +133,10 @@ impl Supervisor {
                 self.rename(question, call).unwrap_or(Answer::Proceed)
             }
             Call::Execute | Call::ExecuteAt => self.execute(question, call).unwrap_or(Answer::Proceed),
+            Call::Control => {
+                self.control(question);
+                Answer::Proceed
+            }
             Call::Exit => {
                 self.people.end(question.process);
                 Answer::Proceed
@@ -262,9 +266,9 @@ impl Supervisor {
         let has = |bits: u32| runs && about.st_mode & bits == bits;
         let before = self.people.of(question.process);
         let mut after = Credentials::clone(&before);
-        after.user = before.user.executed(has(libc::S_ISUID).then_some(owner.0));
-        // Without the right to execute, the bit means a lock (execve(2)).
-        after.group = before.group.executed(has(libc::S_ISGID | libc::S_IXGRP).then_some(owner.1));
+        // Without the right to execute, the bit of the group means a lock (execve(2)).
+        let locks = !has(libc::S_ISGID | libc::S_IXGRP);
+        after.execute(has(libc::S_ISUID).then_some(owner.0), (!locks).then_some(owner.1));
         self.people.change(question.process, after);
         Ok(Answer::Proceed)
     }

@@ -176,7 +176,7 @@ mod tests {
         let mut after = sleep();
         assert_eq!(
             [own, before.id(), after.id()].map(|id| (*people.of(id)).clone()),
-            [user.clone(), root.clone(), user.clone()]
+            [user.clone(), root, user.clone()]
         );
         let mut last = sleep();
         people.end(own);
