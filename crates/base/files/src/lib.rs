@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, locks, and opens that cannot leave a folder.
+//! Files that are written whole or not at all, locks, opens that cannot leave a folder, and whether a file is the one it was.
 //!
 //! Everything that another process may read while it changes, or that must survive a kill at any moment, is written here:
 //! into a temporary file in the same folder, synced, then renamed over its name.
@@ -6,6 +6,7 @@
 mod atomic;
 mod lock;
 mod root;
+mod stat;
 mod tree;
 
 use std::io;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output};
 pub use lock::Lock;
 pub use root::Root;
+pub use stat::{FileInstant, Stat};
 pub use tree::{foreign_file, remove_tree, tree_size};
 
 /// A file-system operation that failed, with what was being done and to what.

@@ -11,7 +11,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use longshore_dockerfile::Diagnostic;
-use longshore_files::{FileError, Root};
+use longshore_dockerfile::ignore::FolderMatches;
+use longshore_files::{FileError, FileInstant, Root, Stat};
 use longshore_snapshot::NodeKind;
 
 use crate::memory::HashMemory;
@@ -85,19 +86,22 @@ impl ContextTree {
             mtime: (metadata.mtime(), u32::try_from(metadata.mtime_nsec()).unwrap_or(0)),
             xattrs: BTreeMap::new(),
             inode: several.then(|| (metadata.dev(), metadata.ino(), 0)),
+            stat: metadata.is_file().then(|| Stat::from_metadata(metadata)),
         }))
     }
 
-    /// What of a folder .dockerignore leaves: a folder that is left out may still lead to files that are not.
-    fn is_visible(&self, path: &Path, metadata: &Metadata) -> Result<bool, TreeError> {
-        if path.as_os_str().is_empty() || !self.ignore.matches(path) {
+    /// Whether .dockerignore leaves what stands at `path`, in a folder of which `above` is known: a folder that is left out may still
+    /// lead to files that are not.
+    fn is_visible(&self, above: &FolderMatches, path: &Path, metadata: &Metadata) -> Result<bool, TreeError> {
+        if !self.ignore.matches_in(above, path) {
             return Ok(true);
         }
         if !metadata.is_dir() || !self.ignore.may_reinclude_below(path) {
             return Ok(false);
         }
+        let within = self.ignore.enter(above, path);
         for (name, metadata) in self.entries(path)? {
-            if self.is_visible(&path.join(name), &metadata)? {
+            if self.is_visible(&within, &path.join(name), &metadata)? {
                 return Ok(true);
             }
         }
@@ -135,7 +139,7 @@ impl FileTree for ContextTree {
             None => PathBuf::new(),
         };
         let Some(metadata) = self.metadata(&place)? else { return Ok(None) };
-        if !self.is_visible(&place, &metadata)? {
+        if !self.is_visible(&self.ignore.within(&folder), &place, &metadata)? {
             return Ok(None);
         }
         self.node(&place, &metadata)
@@ -143,9 +147,10 @@ impl FileTree for ContextTree {
 
     fn list(&self, folder: &Path) -> Result<Vec<(OsString, FileNode)>, TreeError> {
         let mut listed = Vec::new();
+        let above = self.ignore.within(folder);
         for (name, metadata) in self.entries(folder)? {
             let path = folder.join(&name);
-            if self.is_visible(&path, &metadata)?
+            if self.is_visible(&above, &path, &metadata)?
                 && let Some(node) = self.node(&path, &metadata)?
             {
                 listed.push((name, node));
@@ -158,17 +163,15 @@ impl FileTree for ContextTree {
         self.root.open_file(path).map_err(|error| self.error("open", path)(error.source))
     }
 
-    fn hash(&self, path: &Path, _: &FileNode) -> Result<[u8; 32], TreeError> {
-        let metadata = self.metadata(path)?;
-        let gone = || self.error("read", path)(io::ErrorKind::NotFound.into());
-        let metadata = metadata.ok_or_else(gone)?;
-        if let Some(hash) = self.memory.recall(path, &metadata) {
+    fn hash(&self, path: &Path, node: &FileNode) -> Result<[u8; 32], TreeError> {
+        if let Some(hash) = node.stat.and_then(|stat| self.memory.recall(path, &stat)) {
             return Ok(hash);
         }
         let file = self.open(path)?;
-        let before = file.metadata().map_err(self.error("look at", path))?;
-        let hash = hash_reader(&file).map_err(self.error("read", path))?;
-        self.memory.note(path, &before, hash);
+        let stat = Stat::from_metadata(&file.metadata().map_err(self.error("look at", path))?);
+        let taken = FileInstant::now();
+        let hash = hash_reader(&file, stat.size).map_err(self.error("read", path))?;
+        self.memory.note(path, &stat, taken, hash);
         Ok(hash)
     }
 

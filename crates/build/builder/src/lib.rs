@@ -28,6 +28,7 @@ mod metadata;
 mod mode;
 mod mounts;
 mod origin;
+mod parallel;
 mod place;
 mod plan;
 mod records;

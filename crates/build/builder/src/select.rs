@@ -4,6 +4,7 @@
 //! more matches. A link that is named is followed; links found in a folder are copied as links. `--parents` and `--exclude` choose
 //! among what is below. Follows BuildKit's file operations and the copier they use.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use longshore_dockerfile::wildcard::{self, PatternError};
 use longshore_snapshot::NodeKind;
 
 use crate::key::KeyWriter;
+use crate::parallel;
 use crate::rules::Rules;
 use crate::tree::{FileNode, FileTree, TreeError, base_name, below_root};
 
@@ -91,42 +93,56 @@ pub(crate) fn select(
         let place = tree.resolve(&path)?;
         let found = tree.lookup(&place)?;
         let node = found.ok_or_else(|| SelectError::NotFound(Path::new("/").join(&path)))?;
-        let mut items = Vec::new();
-        if node.is_folder() {
-            below(tree, &place, Path::new(""), filter, &mut items)?;
-        }
+        let items = if node.is_folder() { below(tree, &place, filter)? } else { Vec::new() };
         selected.push(Selected { name: PathBuf::from(base_name(&path)), place, node, items });
     }
     Ok(selected)
 }
 
-fn below(
-    tree: &dyn FileTree,
-    root: &Path,
-    folder: &Path,
-    filter: &Filter,
-    items: &mut Vec<Item>,
-) -> Result<(), SelectError> {
-    if folder.components().count() > MAX_DEPTH {
-        return Err(SelectError::Depth(root.to_owned()));
+/// Everything below a folder that is meant, or on the way to what is, each after its folder. Folders of one depth are listed at the
+/// same time.
+fn below(tree: &dyn FileTree, root: &Path, filter: &Filter) -> Result<Vec<Item>, SelectError> {
+    let mut listings = HashMap::new();
+    let mut folders = vec![PathBuf::new()];
+    for _ in 0..MAX_DEPTH {
+        if folders.is_empty() {
+            let mut items = Vec::new();
+            gather(Path::new(""), &mut listings, &mut items);
+            return Ok(items);
+        }
+        let listed = parallel::map(&folders, |folder| list(tree, root, folder, filter))?;
+        let entered = listed.iter().flatten().filter(|item| item.node.is_folder());
+        let next = entered.map(|item| item.path.clone()).collect();
+        listings.extend(std::mem::replace(&mut folders, next).into_iter().zip(listed));
     }
+    Err(SelectError::Depth(root.to_owned()))
+}
+
+/// What of a folder is meant, or may lead to what is.
+fn list(tree: &dyn FileTree, root: &Path, folder: &Path, filter: &Filter) -> Result<Vec<Item>, SelectError> {
+    let mut items = Vec::new();
     for (name, node) in tree.list(&root.join(folder))? {
         let path = folder.join(name);
         let meant = filter.is_meant(&path);
-        let is_folder = node.is_folder();
-        if !meant && (!is_folder || filter.is_closed(&path)) {
-            continue;
-        }
-        let place = items.len();
-        items.push(Item { path: path.clone(), node, meant });
-        if is_folder {
-            below(tree, root, &path, filter, items)?;
-            if !meant && items.len() == place + 1 {
-                items.pop();
-            }
+        if meant || (node.is_folder() && !filter.is_closed(&path)) {
+            items.push(Item { path, node, meant });
         }
     }
-    Ok(())
+    Ok(items)
+}
+
+/// Puts listings into the order of a walk. Folders that lead to nothing that is meant are left out.
+fn gather(folder: &Path, listings: &mut HashMap<PathBuf, Vec<Item>>, items: &mut Vec<Item>) {
+    for item in listings.remove(folder).unwrap_or_default() {
+        let (meant, path) = (item.meant, item.node.is_folder().then(|| item.path.clone()));
+        items.push(item);
+        let Some(path) = path else { continue };
+        let place = items.len();
+        gather(&path, listings, items);
+        if !meant && items.len() == place {
+            items.pop();
+        }
+    }
 }
 
 /// The paths that a source matches, in the order of a walk.
@@ -179,22 +195,24 @@ pub(crate) fn describe(
     key.number(selected.len() as u64);
     for root in selected {
         key.bytes(root.name.as_os_str().as_bytes());
-        describe_node(tree, &root.place, &root.node, key)?;
+        describe_node(&root.node, &content(tree, &root.place, &root.node)?, key);
         key.number(root.items.len() as u64);
-        for item in &root.items {
+        let contents =
+            parallel::map(&root.items, |item| content(tree, &root.place.join(&item.path), &item.node))?;
+        for (item, content) in root.items.iter().zip(contents) {
             key.bytes(item.path.as_os_str().as_bytes()).flag(item.meant);
-            describe_node(tree, &root.place.join(&item.path), &item.node, key)?;
+            describe_node(&item.node, &content, key);
         }
     }
     Ok(())
 }
 
-fn describe_node(
-    tree: &dyn FileTree,
-    path: &Path,
-    node: &FileNode,
-    key: &mut KeyWriter,
-) -> Result<(), TreeError> {
+/// Hash of a regular file's content, nothing of anything else.
+fn content(tree: &dyn FileTree, path: &Path, node: &FileNode) -> Result<Option<[u8; 32]>, TreeError> {
+    matches!(node.kind, NodeKind::File { .. }).then(|| tree.hash(path, node)).transpose()
+}
+
+fn describe_node(node: &FileNode, content: &Option<[u8; 32]>, key: &mut KeyWriter) {
     key.number(u64::from(node.mode)).number(u64::from(node.uid)).number(u64::from(node.gid));
     key.number(node.xattrs.len() as u64);
     for (name, value) in &node.xattrs {
@@ -202,7 +220,7 @@ fn describe_node(
     }
     match &node.kind {
         NodeKind::Directory => key.text("folder"),
-        NodeKind::File { .. } => key.text("file").bytes(&tree.hash(path, node)?),
+        NodeKind::File { .. } => key.text("file").bytes(content.as_ref().map_or(&[], |hash| hash)),
         NodeKind::Symlink(target) => key.text("link").bytes(target.as_os_str().as_bytes()),
         NodeKind::Fifo => key.text("fifo"),
         NodeKind::CharacterDevice(major, minor) => {
@@ -213,5 +231,4 @@ fn describe_node(
         }
         _ => key.text("other"),
     };
-    Ok(())
 }

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use longshore_files::Stat;
 pub(crate) use longshore_snapshot::below_root;
 use longshore_snapshot::{NodeKind, SnapshotError, View};
 
@@ -29,11 +30,18 @@ pub(crate) struct FileNode {
     pub(crate) xattrs: BTreeMap<OsString, Vec<u8>>,
     /// The same for two names of one file, where it has several.
     pub(crate) inode: Option<(u64, u64, u64)>,
+    /// What the system says of it, where it is a regular file on this machine's disk: tells whether it was hashed before.
+    pub(crate) stat: Option<Stat>,
 }
 
 impl FileNode {
     pub(crate) fn is_folder(&self) -> bool {
         self.kind == NodeKind::Directory
+    }
+
+    /// Bytes of a regular file's content.
+    pub(crate) fn size(&self) -> u64 {
+        if let NodeKind::File { size } = self.kind { size } else { 0 }
     }
 
     pub(crate) fn is_link(&self) -> bool {
@@ -122,10 +130,12 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     })
 }
 
-/// Hash of what a reader gives.
-pub(crate) fn hash_reader(mut reader: impl Read) -> io::Result<[u8; 32]> {
+/// Hash of what a reader gives, which is some `size` bytes.
+pub(crate) fn hash_reader(mut reader: impl Read, size: u64) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 64 * 1024];
+    // One more than there is, so that one read finds the end: most files are small, and there are many.
+    let room = usize::try_from(size.saturating_add(1)).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; room.clamp(512, 64 * 1024)];
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(*hasher.finalize().as_bytes()),
@@ -151,6 +161,7 @@ impl SnapshotTree {
             mtime: node.mtime,
             xattrs: node.xattrs,
             inode: node.inode,
+            stat: None,
         }
     }
 }
@@ -169,9 +180,9 @@ impl FileTree for SnapshotTree {
         Ok(self.0.open(path)?)
     }
 
-    fn hash(&self, path: &Path, _: &FileNode) -> Result<[u8; 32], TreeError> {
+    fn hash(&self, path: &Path, node: &FileNode) -> Result<[u8; 32], TreeError> {
         let action = |source| TreeError::Context { action: "read", path: path.to_owned(), source };
-        hash_reader(self.open(path)?).map_err(action)
+        hash_reader(self.open(path)?, node.size()).map_err(action)
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, TreeError> {
@@ -194,7 +205,16 @@ pub(crate) struct SingleFile {
 impl SingleFile {
     fn root() -> FileNode {
         let kind = NodeKind::Directory;
-        FileNode { kind, mode: 0o755, uid: 0, gid: 0, mtime: (0, 0), xattrs: BTreeMap::new(), inode: None }
+        FileNode {
+            kind,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            xattrs: BTreeMap::new(),
+            inode: None,
+            stat: None,
+        }
     }
 
     fn is_it(&self, path: &Path) -> bool {

@@ -192,7 +192,7 @@ fn pattern(root: &Path, source: &str) -> Result<(PathBuf, GlobMatcher), AssetErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Instant;
+    use longshore_files::FileInstant;
 
     fn collect(root: &Path, entries: &[(&str, &str, Option<u32>)]) -> Result<Vec<String>, String> {
         let include: Vec<Include> = entries
@@ -203,7 +203,7 @@ mod tests {
                 mode: *mode,
             })
             .collect();
-        let mut watch = Watch::since(Instant::now());
+        let mut watch = Watch::since(FileInstant::now());
         let assets =
             Assets::collect(root, &include, &root.join("cmd"), &mut watch).map_err(|e| e.kind.to_string())?;
         Ok(assets

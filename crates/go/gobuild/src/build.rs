@@ -4,6 +4,7 @@ use std::thread;
 
 use longshore_config::{Lock, Vcs};
 use longshore_events::Events;
+use longshore_files::FileInstant;
 use longshore_image::Sink;
 use longshore_image::layer::FORMAT;
 use longshore_oci::{Descriptor, Digest};
@@ -19,7 +20,7 @@ use crate::error::BuildError;
 use crate::flags::EnvironmentFlags;
 use crate::goenv::{CHANGING, GoSurroundings};
 use crate::inputs::{self, FIELDS, Modules, Package, Places};
-use crate::memory::{Instant, Key, Memory, Recalled, Record, Watch};
+use crate::memory::{Key, Memory, Recalled, Record, Watch};
 use crate::outcome::{BuildOutcome, PlatformImage};
 use crate::pins::Pins;
 use crate::platform::Built;
@@ -212,7 +213,7 @@ impl<'a> Builder<'a> {
     }
 
     fn build(&self, toolchain: Toolchain, known: Option<&Record>) -> Result<BuildOutcome, BuildError> {
-        let began = Instant::now();
+        let began = FileInstant::now();
         let mut watch = Watch::since(began);
         let bases = self.foreign_bases()?;
         let found = self.found_pins(&toolchain, bases.first());

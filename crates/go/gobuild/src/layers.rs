@@ -112,7 +112,7 @@ impl Layers<'_> {
         let layer = self.compress(items)?;
         let known = Remembered { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id.clone() };
         if let Ok(value) = serde_json::to_vec(&known)
-            && let Ok(record) = Watch::since(crate::memory::Instant::now()).into_record(value)
+            && let Ok(record) = Watch::since(longshore_files::FileInstant::now()).into_record(value)
         {
             // A layer that cannot be remembered is compressed again, no more.
             let _ = self.memory.remember(&key, &record);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use longshore_config::{BaseChoice, BasePin, Lock, ToolchainPin};
+use longshore_files::FileInstant;
 use longshore_image::layer::FORMAT;
 use longshore_image::{Image, Sink};
 use longshore_oci::{Platform, Reference};
@@ -13,7 +14,7 @@ use crate::base::{BaseError, CERTIFICATES_VERSION, ForeignBase, Tree, pem_certif
 use crate::build::{Builder, Shared};
 use crate::compile::{GoCall, compilation_flags, selection_flags};
 use crate::error::{AssetError, AssetErrorKind, BuildError, SettingsError};
-use crate::memory::{Instant, Key, Recalled, Watch};
+use crate::memory::{Key, Recalled, Watch};
 use crate::recipe::{RECIPE_VERSION, Recipe};
 
 impl Builder<'_> {
@@ -61,7 +62,7 @@ impl Builder<'_> {
             None => {
                 let tree = Tree::read(name, &single, &manifest)?;
                 if let Ok(value) = serde_json::to_vec(&tree)
-                    && let Ok(record) = Watch::since(Instant::now()).into_record(value)
+                    && let Ok(record) = Watch::since(FileInstant::now()).into_record(value)
                 {
                     // Should this fail, the next build reads the layers again.
                     let _ = self.memory.remember(&key, &record);

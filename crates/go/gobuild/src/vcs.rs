@@ -73,7 +73,7 @@ pub(crate) fn revision(
     variables: &BTreeMap<OsString, OsString>,
     events: &Events,
 ) -> Result<Option<String>, VcsError> {
-    let mut watch = Watch::since(crate::memory::Instant::now());
+    let mut watch = Watch::since(longshore_files::FileInstant::now());
     match Repository::find(folder, variables, &mut watch) {
         Some(repository) => Ok(repository.commit(Vcs::Commit, folder, &mut watch, events)?.revision),
         None => Ok(None),

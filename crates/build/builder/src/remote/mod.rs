@@ -43,8 +43,16 @@ pub(crate) use self::shown::without_credentials;
 pub(crate) fn inline(name: &str, text: &[u8], now: i64, folder: &Path) -> Result<SingleFile, FileError> {
     let content = unnamed(folder, text)?;
     let kind = NodeKind::File { size: text.len() as u64 };
-    let node =
-        FileNode { kind, mode: 0o644, uid: 0, gid: 0, mtime: (now, 0), xattrs: BTreeMap::new(), inode: None };
+    let node = FileNode {
+        kind,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        mtime: (now, 0),
+        xattrs: BTreeMap::new(),
+        inode: None,
+        stat: None,
+    };
     Ok(SingleFile { name: OsString::from(name), node, content, digest: *blake3::hash(text).as_bytes() })
 }
 

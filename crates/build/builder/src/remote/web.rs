@@ -160,6 +160,7 @@ impl Web<'_> {
             mtime: (self.time(address, digest), 0),
             xattrs: BTreeMap::new(),
             inode: None,
+            stat: None,
         };
         let name = OsString::from(&address.name);
         Ok(Some(SingleFile {

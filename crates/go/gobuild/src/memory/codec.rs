@@ -7,10 +7,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::clock::Instant;
 use super::listing::Filter;
 use super::record::{Entry, Record, Seen};
-use super::stat::Stat;
+use longshore_files::{FileInstant, Stat};
 
 /// Changes with the form of records; others are not read.
 const MAGIC: &[u8; 8] = b"lsmem\0\0\x02";
@@ -38,7 +37,7 @@ impl Record {
             return None;
         }
         let mut reader = Reader { rest: body.get(MAGIC.len()..)? };
-        let taken = Instant(reader.signed()?);
+        let taken = FileInstant(reader.signed()?);
         let count = reader.number()?;
         let mut entries = Vec::with_capacity(usize::try_from(count).ok()?.min(body.len() / 9));
         for _ in 0..count {

@@ -12,18 +12,15 @@
 //! Records are files of their own beside the store's layout, not rows of its index: reading one takes no lock and costs one
 //! open, and a build that was killed leaves nothing but a temporary file.
 
-mod clock;
 mod codec;
 mod header;
 mod listing;
 mod record;
-mod stat;
 mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use clock::Instant;
 pub(crate) use listing::Filter;
 pub(crate) use record::{Record, Verdict};
 pub(crate) use watch::Watch;

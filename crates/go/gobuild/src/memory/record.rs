@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::clock::Instant;
 use super::listing::{self, Filter};
-use super::stat::Stat;
 use super::watch::{NO_HEADER, hash_file, is_absence};
+use longshore_files::{FileInstant, Stat};
 
 /// A value and what it was computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     /// When the inputs were looked at, at the earliest.
-    pub(crate) taken: Instant,
+    pub(crate) taken: FileInstant,
     pub(crate) entries: Vec<Entry>,
     pub(crate) value: Vec<u8>,
 }
@@ -89,7 +88,7 @@ impl Record {
 
     /// Compares every input with what it was.
     pub(crate) fn verify(&self) -> Verdict {
-        let taken = Instant::now();
+        let taken = FileInstant::now();
         let mut fresh: Vec<(usize, Seen)> = Vec::new();
         let mut edited = None;
         for (index, entry) in self.entries.iter().enumerate() {
@@ -129,7 +128,7 @@ impl Seen {
 
 impl Entry {
     /// What is seen now, if the list of inputs still holds with it.
-    pub(crate) fn renewed(&self, stat: Stat, taken: Instant) -> Option<Seen> {
+    pub(crate) fn renewed(&self, stat: Stat, taken: FileInstant) -> Option<Seen> {
         match self.check(taken) {
             Check::Same => Some(self.seen.clone()),
             Check::SameContent(seen) => Some(seen),
@@ -142,7 +141,7 @@ impl Entry {
         }
     }
 
-    fn check(&self, taken: Instant) -> Check {
+    fn check(&self, taken: FileInstant) -> Check {
         let stat = match Stat::of(&self.path) {
             Ok(stat) => stat,
             Err(error) if is_absence(&error) => {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use longshore_files::{FileInstant, Stat};
+
 use super::record::Seen;
 use super::*;
 
@@ -29,7 +31,7 @@ impl Sample {
     }
 
     fn record(&self) -> Result<(), String> {
-        let mut watch = Watch::since(Instant::now());
+        let mut watch = Watch::since(FileInstant::now());
         watch.folder_with_files(&self.folder.path().join("source"), &Filter::GoSources);
         watch.file(&self.source("go.work"));
         watch.presence(&self.source("vendor"));
@@ -130,9 +132,9 @@ fn a_file_modified_just_before_is_hashed_until_it_is_old() {
     let mut record = Record::decode(&fs::read(&memory_path).unwrap()).unwrap();
     for entry in &mut record.entries {
         if let Seen::File { stat, hash, .. } = &mut entry.seen {
-            *stat = stat::Stat::of(&entry.path).unwrap();
+            *stat = Stat::of(&entry.path).unwrap();
             *hash = *blake3::hash(b"package 0").as_bytes();
-            record.taken = Instant(stat.stamp());
+            record.taken = FileInstant(stat.stamp());
         }
     }
     sample.memory.write(&memory_path, &record).unwrap();
@@ -142,7 +144,7 @@ fn a_file_modified_just_before_is_hashed_until_it_is_old() {
 #[test]
 fn a_change_while_the_work_runs_leaves_no_record() {
     let sample = Sample::new();
-    let began = Instant::now();
+    let began = FileInstant::now();
     std::thread::sleep(Duration::from_millis(30));
     put(&sample.source("a.go"), "package z");
     let mut watch = Watch::since(began);
@@ -181,14 +183,14 @@ fn an_edit_below_the_imports_keeps_the_list_of_inputs() {
     put(&sample.source("a.go"), "package a\n\nfunc h() {}\n");
     let Recalled::Edited(record, _) = sample.memory.recall(&sample.key) else { panic!("not an edit") };
     std::thread::sleep(Duration::from_millis(30));
-    let mut watch = Watch::since(Instant::now());
+    let mut watch = Watch::since(FileInstant::now());
     watch.renew(&record);
     let renewed = watch.into_record(b"new".to_vec()).unwrap();
     assert_eq!(renewed.entries.len(), record.entries.len());
     sample.memory.remember(&sample.key, &renewed).unwrap();
     assert_eq!(sample.recall().unwrap(), b"new");
     put(&sample.source("b.go"), "package a\n");
-    let mut watch = Watch::since(Instant::now());
+    let mut watch = Watch::since(FileInstant::now());
     watch.renew(&record);
     assert!(watch.into_record(Vec::new()).is_err(), "a new file is no edit");
 }

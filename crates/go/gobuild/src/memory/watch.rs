@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::clock::Instant;
 use super::header;
 use super::listing::{self, Filter};
 use super::record::{Entry, Record, Seen};
-use super::stat::Stat;
+use longshore_files::{FileInstant, Stat};
 
 /// The inputs of one piece of work, each looked at once.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    began: Instant,
-    taken: Instant,
+    began: FileInstant,
+    taken: FileInstant,
     entries: BTreeMap<(PathBuf, Vec<u8>), Entry>,
     /// The first input that makes a record worthless, and why.
     spoilt: Option<String>,
@@ -22,8 +21,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Inputs of work that began at `began`, or will begin later.
-    pub(crate) fn since(began: Instant) -> Watch {
-        Watch { began, taken: Instant::now(), entries: BTreeMap::new(), spoilt: None }
+    pub(crate) fn since(began: FileInstant) -> Watch {
+        Watch { began, taken: FileInstant::now(), entries: BTreeMap::new(), spoilt: None }
     }
 
     /// A file's content, or that there is no file.
@@ -85,10 +84,10 @@ impl Watch {
     /// Returns only after the clock that files are stamped with has moved on, a few milliseconds at most: an edit just before
     /// this then has an older stamp than any edit after it.
     pub(crate) fn work_begins(&mut self) {
-        let mut now = Instant::now();
+        let mut now = FileInstant::now();
         while now <= self.taken {
             std::thread::sleep(std::time::Duration::from_micros(500));
-            now = Instant::now();
+            now = FileInstant::now();
             if now < self.taken {
                 // The clock was set back: whatever is stamped later than it will not be remembered.
                 break;
