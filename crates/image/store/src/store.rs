@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longshore_files::{AtomicFile, create_folders};
+use longshore_files::{AtomicFile, FileError, create_folders};
 use longshore_image::{Image, Layout, Sink, SinkError};
 use longshore_oci::{Descriptor, Digest, Reference, annotation};
 
@@ -30,6 +30,8 @@ pub struct Store {
 impl Store {
     /// Opens the store in `root`, made first where there is none. Errors: the folder cannot be read, or made.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
+        // Steps and other programs that are told of places in it have working folders of their own.
+        let root = std::path::absolute(root).map_err(FileError::of("find the folder", root))?;
         let (images, temporary) = (root.join("images"), root.join("tmp"));
         // A store that exists is opened without a write, so that one on a read-only disk can be read.
         let layout = match Layout::open(&images) {
@@ -41,7 +43,7 @@ impl Store {
                 Layout::create(&images)?
             }
         };
-        Ok(Store { root: root.to_owned(), layout: layout.with_temporary(temporary) })
+        Ok(Store { root, layout: layout.with_temporary(temporary) })
     }
 
     /// The store's folder.

@@ -22,6 +22,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("dockerfile::values_that_mean_nothing_are_refused", &[], flags)
         .test("dockerfile::a_frontend_that_is_not_built_in_is_refused", &[], frontends)
         .test("dockerfile::it_may_come_through_a_pipe", &[], piped)
+        .test("dockerfile::the_store_may_be_named_from_the_working_folder", &[], relative_store)
         .test("dockerfile::plain_progress_numbers_steps_and_times_their_output", &[], plain)
         .test("dockerfile::json_progress_keeps_to_its_schema", &[], json)
         .test("dockerfile::an_interrupted_build_leaves_nothing_behind", &[], interrupted)
@@ -66,6 +67,17 @@ fn fails(dockerfile: &str, files: &[&str], arguments: &[&str], snapshot: &str) -
     assert!(matches!(ran.status.code(), Some(1 | 2)), "{snapshot}: {}", ran.stderr);
     assert_snapshot(&format!("dockerfile-{snapshot}"), &shown(&ran, &user));
     assert_eq!(user.run(["image", "ls", "--quiet"])?.succeeded()?.stdout, "", "{snapshot}");
+    Ok(())
+}
+
+/// Steps run with a working folder of their own.
+fn relative_store() -> TestResult {
+    let folder = folder("FROM busybox\nRUN echo one > /one\nRUN test -e /one\n", &[])?;
+    let user = user()?.inside(folder.path());
+    let busybox = busybox("busybox")?;
+    let build = ["--store", "here", "build", "-f", "Dockerfile", "-t", "a:1", "--build-context", &busybox];
+    user.run(build)?.succeeded()?;
+    assert_eq!(user.run(["--store", "here", "image", "ls", "--quiet"])?.succeeded()?.stdout.lines().count(), 1);
     Ok(())
 }
 

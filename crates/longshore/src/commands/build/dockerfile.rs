@@ -371,7 +371,9 @@ fn request(
     let mut ssh = BTreeMap::new();
     for agent in &arguments.ssh {
         let socket = agent.socket.clone().or_else(|| variable("SSH_AUTH_SOCK").map(PathBuf::from));
-        ssh.insert(agent.id.clone(), socket.ok_or_else(|| DockerfileError::Agent(agent.id.clone()))?);
+        let socket = socket.ok_or_else(|| DockerfileError::Agent(agent.id.clone()))?;
+        // It is mounted by a process that has another working folder.
+        ssh.insert(agent.id.clone(), std::path::absolute(&socket).unwrap_or(socket));
     }
     let given = build_args.iter().rev().find(|(name, _)| name == "SOURCE_DATE_EPOCH");
     let epoch = match given {
