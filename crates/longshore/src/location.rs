@@ -85,6 +85,18 @@ const TRANSPORTS: &str =
 /// Of skopeo's transports, those that a plain name is likely to be mistaken for.
 const FOREIGN: [&str; 5] = ["containers-storage", "dir", "ostree", "sif", "atomic"];
 
+/// Transports that are known.
+const KNOWN: [&str; 5] = ["oci", "oci-archive", "docker-archive", "docker-daemon", "podman"];
+
+impl ImageLocation {
+    /// Whether a text begins as a transport does, known or not, rather than being a plain name or a path.
+    pub(crate) fn has_transport(typed: &str) -> bool {
+        let start = typed.split_once(':').map(|(start, _)| start);
+        typed.starts_with("docker://")
+            || start.is_some_and(|start| KNOWN.contains(&start) || FOREIGN.contains(&start))
+    }
+}
+
 impl ImageName {
     /// What was typed.
     pub(crate) fn typed(&self) -> &str {

@@ -29,6 +29,9 @@ pub fn longshore_binary() -> Result<PathBuf, Skip> {
         .ok_or_else(|| Skip("the longshore binary is not built".into()))
 }
 
+/// A number that no user has, and so no subordinate ids either.
+pub(crate) const ORDINARY_USER: u32 = 54_321;
+
 /// One user with one store: runs longshore with nothing of the real user's settings.
 #[derive(Debug)]
 pub struct Longshore {
@@ -37,6 +40,7 @@ pub struct Longshore {
     store: PathBuf,
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
+    is_ordinary: bool,
 }
 
 impl Longshore {
@@ -44,7 +48,14 @@ impl Longshore {
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Longshore> {
         let home = Folder::new()?;
         let store = home.join("store");
-        Ok(Longshore { binary: path.into(), home, store, environment: Vec::new(), folder: None })
+        Ok(Longshore {
+            binary: path.into(),
+            home,
+            store,
+            environment: Vec::new(),
+            folder: None,
+            is_ordinary: false,
+        })
     }
 
     /// The same user in another working folder.
@@ -68,6 +79,16 @@ impl Longshore {
         self
     }
 
+    /// The same user, who is not root but one without a name and subordinate ids. The home is theirs.
+    ///
+    /// Errors: this is not root, or the binary cannot be copied to where this user can start it.
+    pub fn as_ordinary_user(self) -> io::Result<Longshore> {
+        let binary = self.home.join("longshore");
+        std::fs::copy(&self.binary, &binary)?;
+        std::os::unix::fs::chown(self.home.path(), Some(ORDINARY_USER), Some(ORDINARY_USER))?;
+        Ok(Longshore { binary, is_ordinary: true, ..self })
+    }
+
     /// The user's home folder.
     #[must_use]
     pub fn home(&self) -> &Path {
@@ -86,7 +107,14 @@ impl Longshore {
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
     {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.is_ordinary {
+            true => Command::new("setpriv"),
+            false => Command::new(&self.binary),
+        };
+        if self.is_ordinary {
+            let user = ORDINARY_USER.to_string();
+            command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&self.binary);
+        }
         command.args(arguments).env_clear();
         // What leads to the network and to programs stays: a proxy, a private CA, Go's own settings.
         let passed = std::env::vars_os().filter(|(name, _)| is_passed(&name.to_string_lossy()));

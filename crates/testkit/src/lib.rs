@@ -15,6 +15,7 @@
 
 pub mod bases;
 mod binary;
+mod buildkit;
 mod certificate;
 pub mod conformance;
 pub mod distributions;
@@ -29,6 +30,7 @@ mod run;
 mod suite;
 
 pub use binary::{Longshore, longshore_binary};
+pub use buildkit::BuildKit;
 pub use certificate::Authority;
 pub use dockerd::Dockerd;
 pub use faults::{Answer, FaultServer, Reply, Request};

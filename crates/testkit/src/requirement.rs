@@ -24,6 +24,10 @@ pub enum Requirement {
     Containers,
     /// An image of a real distribution, such as `golang:1.21-alpine`: `cargo xtask bases` makes it.
     Distribution(&'static str),
+    /// What it takes to start buildkitd: root, runc, and the programs that `cargo xtask conformance record` compiles.
+    BuildKit,
+    /// What it takes to run a program as a user who is not root: root, setpriv and user namespaces.
+    OrdinaryUser,
 }
 
 /// Why a test did not run. As an error it ends a test of a [`crate::Suite`] as skipped instead of failed.
@@ -44,6 +48,8 @@ impl Requirement {
             Requirement::ModuleProxy => module_proxy(),
             Requirement::Containers => containers(),
             Requirement::Distribution(name) => crate::distributions::check(name),
+            Requirement::BuildKit => crate::buildkit::check(),
+            Requirement::OrdinaryUser => ordinary_user(),
         }
     }
 
@@ -106,6 +112,18 @@ fn module_proxy() -> Result<(), Skip> {
         TcpStream::connect_timeout(&address, Duration::from_secs(5)).map(drop).map_err(unreachable)
     };
     ANSWERS.get_or_init(connect).clone()
+}
+
+fn ordinary_user() -> Result<(), Skip> {
+    root()?;
+    let setpriv = program("setpriv")?;
+    program("unshare")?;
+    let user = crate::binary::ORDINARY_USER.to_string();
+    let test = ["--reuid", &user, "--regid", &user, "--clear-groups", "unshare", "--user", "--mount", "true"];
+    match starts(&setpriv, &test) {
+        true => Ok(()),
+        false => Err(Skip("users who are not root may not make user namespaces".into())),
+    }
 }
 
 fn containers() -> Result<(), Skip> {

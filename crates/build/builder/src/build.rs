@@ -8,12 +8,13 @@ use longshore_http::Client;
 use longshore_image::Content;
 use longshore_image::mutate::{self, Assembled};
 use longshore_oci::{Descriptor, Platform, StringMap};
-use longshore_snapshot::Snapshots;
+use longshore_snapshot::{Snapshots, View};
 use longshore_store::Store;
 
 use crate::cache::{self, BuiltCache, CacheMode, Imports, Part};
 use crate::error::BuildError;
 use crate::export::{Exported, keep};
+use crate::files::BuiltFiles;
 use crate::images::Images;
 use crate::request::BuildRequest;
 use crate::solve::{Common, Solve, Stop, held};
@@ -60,6 +61,8 @@ pub struct BuildOutcome {
     pub dropped: Vec<&'static str>,
     /// The caches that were asked for.
     pub caches: Vec<BuiltCache>,
+    /// The files of the images, where they were wanted.
+    pub files: Option<BuiltFiles>,
 }
 
 /// The image of one platform.
@@ -122,22 +125,38 @@ pub fn build(
     };
     let root = keep(&whole, bases, &mut writer.clone(), events)?;
     let caches = caches(&common, &built)?;
-    Ok(BuildOutcome {
+    Ok(outcome(root, built, (skipped, whole.dropped.clone(), caches), request))
+}
+
+fn outcome(
+    root: Descriptor,
+    built: Vec<PlatformBuilt>,
+    (skipped, dropped, caches): (Vec<String>, Vec<&'static str>, Vec<BuiltCache>),
+    request: &BuildRequest,
+) -> BuildOutcome {
+    let steps = built.iter().map(|built| built.steps).sum();
+    let cached_steps = built.iter().map(|built| built.cached_steps).sum();
+    let (mut platforms, mut files) = (Vec::new(), BuiltFiles::new(request.source_date_epoch));
+    for built in built {
+        if let Some((view, snapshots)) = built.files {
+            files.push(built.platform.clone(), view, snapshots);
+        }
+        platforms.push(PlatformImage {
+            platform: built.platform,
+            manifest: built.exported.assembled.root,
+            size: built.exported.size,
+        });
+    }
+    BuildOutcome {
         root,
-        steps: built.iter().map(|built| built.steps).sum(),
-        cached_steps: built.iter().map(|built| built.cached_steps).sum(),
+        steps,
+        cached_steps,
         skipped,
-        dropped: whole.dropped.clone(),
+        dropped,
         caches,
-        images: built
-            .into_iter()
-            .map(|built| PlatformImage {
-                platform: built.platform,
-                manifest: built.exported.assembled.root,
-                size: built.exported.size,
-            })
-            .collect(),
-    })
+        images: platforms,
+        files: request.wants_files.then_some(files),
+    }
 }
 
 struct PlatformBuilt {
@@ -148,6 +167,7 @@ struct PlatformBuilt {
     parts: Vec<(CacheMode, Part)>,
     bases: Vec<Arc<dyn Content>>,
     skipped: Vec<String>,
+    files: Option<(View, Snapshots)>,
 }
 
 fn read(request: &BuildRequest, events: &Events) -> Result<Dockerfile, BuildError> {
@@ -209,6 +229,10 @@ fn build_platform(
 }
 
 fn attempt(solve: &Solve<'_>) -> Result<PlatformBuilt, BuildError> {
+    if solve.request.wants_files {
+        // Even if all is known, files may be another user's outside of the isolation.
+        solve.choose_snapshots()?;
+    }
     let state = match solve.probe() {
         Ok(None) => solve.build(),
         Ok(Some(state)) => Ok(state),
@@ -226,6 +250,10 @@ fn attempt(solve: &Solve<'_>) -> Result<PlatformBuilt, BuildError> {
     let parts =
         modes.map(|mode| Ok((*mode, solve.part(&state, *mode)?))).collect::<Result<_, BuildError>>()?;
     let bases = state.base_image.iter().map(|image| Arc::clone(image.content())).collect();
+    let files = match solve.request.wants_files {
+        true => Some((solve.view(&state)?, solve.snapshots().clone())),
+        false => None,
+    };
     let graph = &solve.graph;
     let done = held(&solve.done);
     Ok(PlatformBuilt {
@@ -236,6 +264,7 @@ fn attempt(solve: &Solve<'_>) -> Result<PlatformBuilt, BuildError> {
         parts,
         bases,
         skipped: graph.skipped().into_iter().map(|index| graph.stages[index].label()).collect(),
+        files,
     })
 }
 

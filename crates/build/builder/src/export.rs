@@ -1,9 +1,12 @@
 //! From a stage's state to an image in the store: layers out of snapshots, configuration, manifest.
 
+use std::io::ErrorKind;
+
 use longshore_events::{Events, TaskKind};
 use longshore_image::layer::Layer;
 use longshore_image::mutate::{Assembled, Draft};
 use longshore_oci::{Descriptor, History, ImageConfig};
+use longshore_snapshot::SnapshotError;
 use longshore_store::Writer;
 
 use crate::cache::{CacheMode, INLINE, Known};
@@ -68,11 +71,23 @@ impl<'a> Solve<'a> {
     fn layer(&self, step: &Step, writer: &Writer) -> Result<(Layer, jiff::Timestamp), BuildError> {
         match self.known(&step.snapshot)? {
             Some(Known::Here(snapshot)) => {
-                let layer = snapshot.layer(writer, &self.layer_options(), &self.events)?;
+                let layer = snapshot.layer(writer, &self.layer_options(), &self.events);
+                let layer = layer.map_err(|error| self.where_it_may_be_read(error))?;
                 Ok((layer, jiff::Timestamp::try_from(snapshot.created()?).unwrap_or_default()))
             }
             Some(Known::Elsewhere(known)) => Ok((self.bring(&step.snapshot, &known)?, known.created)),
             None => Err(self.gone(step)),
+        }
+    }
+
+    /// All may be known and no layer written of it yet, as of a stage that is the target for the first time. Its files may then be another
+    /// user's outside of the isolation.
+    fn where_it_may_be_read(&self, error: SnapshotError) -> BuildError {
+        let is_denied = matches!(&error, SnapshotError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+        let elsewhere = if is_denied { self.choose_snapshots().err() } else { None };
+        match elsewhere {
+            Some(inside @ BuildError::GoInside(_)) => inside,
+            _ => error.into(),
         }
     }
 

@@ -56,6 +56,8 @@ pub struct BuildRequest {
     pub format: ImageFormat,
     /// Caches of other builds, and those that this one leaves.
     pub cache: CacheRequest,
+    /// Whether the target's files are wanted: [`crate::BuildOutcome::files`].
+    pub wants_files: bool,
 }
 
 /// Which caches a build takes from, and which it leaves.

@@ -173,9 +173,7 @@ impl<'a> Solve<'a> {
 
     /// The target's state, with all done that it takes. Errors: what the first failing stage says.
     pub(crate) fn build(&self) -> Result<Arc<StageState>, Stop> {
-        if let Some(snapshots) = self.builder.isolate.before_steps()? {
-            self.snapshots.get_or_init(|| snapshots);
-        }
+        self.choose_snapshots()?;
         self.forget();
         let stages = self.stages_to_build()?;
         self.forget();
@@ -186,6 +184,14 @@ impl<'a> Solve<'a> {
     fn forget(&self) {
         self.slots.iter().for_each(Slot::forget);
         *held(&self.told) = Told::default();
+    }
+
+    /// Hears from the isolation with which snapshots files are made and read.
+    pub(crate) fn choose_snapshots(&self) -> Result<(), BuildError> {
+        if let Some(snapshots) = self.builder.isolate.before_steps()? {
+            self.snapshots.get_or_init(|| snapshots);
+        }
+        Ok(())
     }
 
     /// The snapshots that this build works with.

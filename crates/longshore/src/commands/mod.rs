@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
-pub(crate) use build::{CacheWriteError, DockerfileError, TagError};
+pub(crate) use build::{CacheWriteError, DestinationError, DockerfileError, TagError};
 pub(crate) use image::TerminalError;
 
 /// What longshore can be told to do.

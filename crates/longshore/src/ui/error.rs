@@ -62,6 +62,14 @@ impl CommandError {
         }
     }
 
+    /// The same for a tar of files.
+    pub(crate) fn of_tar(error: longshore_snapshot::OutputError) -> Self {
+        match error {
+            longshore_snapshot::OutputError::Write(source) => OutputError(source).into(),
+            other => other.into(),
+        }
+    }
+
     /// The same error with advice that only this command can give.
     #[must_use]
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {

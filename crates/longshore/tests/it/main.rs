@@ -8,6 +8,7 @@ mod dockerfile;
 mod guide;
 mod image;
 mod known;
+mod outputs;
 mod remote;
 mod run;
 mod schema;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
     let suite = crash::add(suite);
     let suite = dockerfile::add(suite);
     let suite = known::add(suite);
+    let suite = outputs::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = conformance::add(suite);

@@ -156,6 +156,7 @@ fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildReque
         host_ca: None,
         format: ImageFormat::Oci,
         cache: longshore_builder::CacheRequest::default(),
+        wants_files: false,
     }
 }
 

@@ -29,6 +29,9 @@ pub enum OutputError {
     /// The tree cannot be read.
     #[error(transparent)]
     Tree(#[from] SnapshotError),
+    /// The folder whose content is meant is not there, or no folder.
+    #[error("there is no folder {} among the files", .0.display())]
+    NoSource(PathBuf),
     /// The folder cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -58,7 +61,7 @@ impl OutputError {
             OutputError::Tree(error) => error.hint(),
             OutputError::File(error) => error.hint(),
             OutputError::FolderInTheWay(_) => Some("move it away, or write to another folder".to_owned()),
-            OutputError::Entry(_) | OutputError::Write(_) | OutputError::Cancelled(_) => None,
+            _ => None,
         }
     }
 }
@@ -97,10 +100,9 @@ impl Output<'_> {
         let real = self.view.resolve(self.source)?;
         match self.view.lookup(&real)? {
             Some(node) if node.is_folder() => Ok(real),
-            Some(_) => Err(SnapshotError::NotAFolder(Path::new("/").join(real)).into()),
             // Of a tree without any layer not even the root is there.
             None if real.as_os_str().is_empty() => Ok(real),
-            None => Err(SnapshotError::Missing(Path::new("/").join(real)).into()),
+            _ => Err(OutputError::NoSource(Path::new("/").join(self.source))),
         }
     }
 

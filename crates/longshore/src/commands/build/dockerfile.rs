@@ -179,6 +179,8 @@ pub(super) struct Asked<'a> {
     pub(super) format: ImageFormat,
     pub(super) no_cache: bool,
     pub(super) source_date_epoch: Option<i64>,
+    /// Whether the image's files are wanted.
+    pub(super) wants_files: bool,
 }
 
 /// What came of it: an image, or the end of the process that went on inside a user namespace.
@@ -413,6 +415,7 @@ fn request(
         host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
         format: asked.format,
         cache: arguments.cache.request(says_why, context, ui.events()),
+        wants_files: asked.wants_files,
     })
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod dockerfile;
 mod files;
+mod output;
 mod tags;
 mod values;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use longshore_builder::BuiltFiles;
 use longshore_config::Settings;
 use longshore_docker::EngineKind;
 use longshore_gobuild::{BuildEnvironment, BuildOutcome, BuildRequest, LockMode, ServiceFacts};
@@ -25,14 +27,15 @@ use crate::bases::Bases;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::images;
-use crate::location::ImageLocation;
 use crate::services::{self, Service, Services, ServicesArgs, Several};
 use crate::settings::GO_OPTIONS;
 use crate::ui::{CommandError, Ui, size};
+use output::{Delivery, Destination};
 use tags::TagTemplate;
 
 pub(crate) use cache::CacheWriteError;
 pub(crate) use dockerfile::DockerfileError;
+pub(crate) use output::DestinationError;
 pub(crate) use tags::TagError;
 
 /// Build a Go service, or a Dockerfile, into an image
@@ -53,9 +56,11 @@ pub(crate) struct BuildArgs {
     #[arg(long, short, value_name = "NAME[:TAG]", help_heading = "Output options")]
     tag: Vec<TagTemplate>,
 
-    /// Also write the image to a place: oci:DIR, oci-archive:FILE, docker-archive:FILE
+    /// Also write the image's files into a folder, or what type=local|tar|oci|docker|image|registry says, with dest=, src=, name=,
+    /// push=, platform-split= and tar= as buildx has them; `-` is a tar of the files on standard output; oci:DIR, oci-archive:FILE and
+    /// docker-archive:FILE are images
     #[arg(long, short, value_name = "DESTINATION", help_heading = "Output options")]
-    output: Vec<ImageLocation>,
+    output: Vec<Destination>,
 
     /// Also send the image to the registries that its names name
     #[arg(long, requires = "tag", help_heading = "Output options")]
@@ -106,7 +111,9 @@ pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Re
         return build_dockerfile(arguments, file, epoch, context, ui);
     }
     let services = services::resolve(&arguments.services, Several::Ask, context, ui)?;
-    tags::check(&arguments.tag, services.chosen.len()).map_err(CommandError::usage)?;
+    let tags = arguments.tags();
+    tags::check(&tags, services.chosen.len()).map_err(CommandError::usage)?;
+    output::check(&arguments.output, (services.chosen.len(), &tags), context)?;
     let (store, toolchains) = (context.store()?, context.toolchains()?);
     let tools = Tools { store: &store, toolchains: &toolchains, bases: Bases::new(context)? };
     let mut built = Vec::new();
@@ -118,7 +125,7 @@ pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Re
             ..request(service, &services)
         };
         let outcome = longshore_gobuild::build(&request, &tools.environment(context), ui.events())?;
-        let names = tags::names(&arguments.tag, &service.name)?;
+        let names = tags::names(&tags, &service.name)?;
         for name in &names {
             store.tag(name, &outcome.root)?;
         }
@@ -130,12 +137,26 @@ pub(crate) fn build(arguments: &BuildArgs, context: &Context, ui: &mut Ui) -> Re
             images: serde_json::to_value(&outcome.images)?,
             cached: outcome.cached,
         };
-        deliver(&image, arguments, &store, context, ui)?;
+        deliver(&image, None, arguments, &store, context, ui)?;
         built.push(image);
     }
-    arguments.files.write(&built)?;
-    ui.print(&built.iter().map(|image| format!("{}\n", image.root.digest)).collect::<String>())?;
+    tell_digests(&built, arguments, ui)
+}
+
+/// The results: files that were asked for, and digests on standard output unless it is taken.
+fn tell_digests(built: &[BuiltImage], arguments: &BuildArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    arguments.files.write(built)?;
+    if !arguments.output.iter().any(Destination::is_stream) {
+        ui.print(&built.iter().map(|image| format!("{}\n", image.root.digest)).collect::<String>())?;
+    }
     Ok(Exit::Done)
+}
+
+impl BuildArgs {
+    /// The names that images get: those of `--tag` and of outputs that name some.
+    fn tags(&self) -> Vec<TagTemplate> {
+        self.tag.iter().chain(self.output.iter().flat_map(Destination::names)).cloned().collect()
+    }
 }
 
 fn build_dockerfile(
@@ -148,6 +169,8 @@ fn build_dockerfile(
     let folder = &arguments.services.path;
     let typed = arguments.services.settings.over(&Settings::default());
     let parse = |name: &String| name.parse::<Platform>();
+    let tags = arguments.tags();
+    output::check(&arguments.output, (1, &tags), context)?;
     let asked = dockerfile::Asked {
         context: folder,
         platforms: typed.platforms.iter().flatten().map(parse).collect::<Result<_, _>>()?,
@@ -159,6 +182,7 @@ fn build_dockerfile(
         },
         no_cache: arguments.no_cache,
         source_date_epoch: epoch,
+        wants_files: arguments.output.iter().any(Destination::takes_files),
     };
     let outcome = match dockerfile::build(&arguments.dockerfile, file, asked, context, ui)? {
         dockerfile::Ending::Built(outcome) => outcome,
@@ -166,7 +190,7 @@ fn build_dockerfile(
     };
     let store = context.store()?;
     let service = dockerfile::name_of(folder);
-    let names = if arguments.tag.is_empty() { Vec::new() } else { tags::names(&arguments.tag, &service)? };
+    let names = if tags.is_empty() { Vec::new() } else { tags::names(&tags, &service)? };
     for name in &names {
         store.tag(name, &outcome.root)?;
     }
@@ -179,14 +203,12 @@ fn build_dockerfile(
         names,
         cached: outcome.steps == outcome.cached_steps,
         images: dockerfile::images(&outcome),
-        root: outcome.root,
+        root: outcome.root.clone(),
     };
-    deliver(&image, arguments, &store, context, ui)?;
+    deliver(&image, outcome.files.as_ref(), arguments, &store, context, ui)?;
     let caches = &arguments.dockerfile.cache;
     caches.write(&outcome.caches, &image.names, (context, ui.events()))?;
-    arguments.files.write(std::slice::from_ref(&image))?;
-    ui.print(&format!("{}\n", image.root.digest))?;
-    Ok(Exit::Done)
+    tell_digests(std::slice::from_ref(&image), arguments, ui)
 }
 
 /// What builds work with.
@@ -270,17 +292,20 @@ fn tell(outcome: &BuildOutcome, names: &[Reference], ui: &Ui) {
     ui.events().note(format!("{} ({}{cached})", names.join(", "), platforms.join(", ")));
 }
 
-/// Writes an image to wherever else it was asked for.
+/// Writes an image, or its files, to wherever else it was asked for.
 fn deliver(
     image: &BuiltImage,
+    files: Option<&BuiltFiles>,
     arguments: &BuildArgs,
     store: &Store,
     context: &Context,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let stored: Image = store.layout().image(&image.root);
+    let (names, service) = (image.names.as_slice(), image.service.as_str());
+    let delivery = Delivery { image: &stored, names, service, files, store };
     for destination in &arguments.output {
-        images::write(&stored, &image.names, destination, context, ui.events())?;
+        output::deliver(&delivery, destination, context, ui)?;
     }
     if let Some(engine) = arguments.load {
         let kind = match engine {

@@ -46,6 +46,12 @@ impl FromStr for TagTemplate {
     }
 }
 
+impl std::fmt::Display for TagTemplate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 impl TagTemplate {
     fn name(&self, service: &str) -> Result<Reference, ReferenceError> {
         Ok(self.0.replace(PLACEHOLDER, &repository(service)).parse::<Reference>()?.with_default_tag())
