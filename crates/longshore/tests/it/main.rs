@@ -20,10 +20,10 @@ fn main() -> std::process::ExitCode {
     let suite = cli::add(suite);
     let suite = image::add(suite);
     let suite = build::add(suite);
+    let suite = outputs::add(suite);
     let suite = crash::add(suite);
     let suite = dockerfile::add(suite);
     let suite = known::add(suite);
-    let suite = outputs::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = conformance::add(suite);
