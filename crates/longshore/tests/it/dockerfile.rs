@@ -77,7 +77,8 @@ fn relative_store() -> TestResult {
     let busybox = busybox("busybox")?;
     let build = ["--store", "here", "build", "-f", "Dockerfile", "-t", "a:1", "--build-context", &busybox];
     user.run(build)?.succeeded()?;
-    assert_eq!(user.run(["--store", "here", "image", "ls", "--quiet"])?.succeeded()?.stdout.lines().count(), 1);
+    let listed = user.run(["--store", "here", "image", "ls", "--quiet"])?.succeeded()?;
+    assert_eq!(listed.stdout.lines().count(), 1);
     Ok(())
 }
 
