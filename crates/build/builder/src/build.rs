@@ -17,7 +17,7 @@ use crate::export::{Exported, keep};
 use crate::files::BuiltFiles;
 use crate::images::Images;
 use crate::request::BuildRequest;
-use crate::solve::{Common, Solve, Stop, held};
+use crate::solve::{Common, Done, Solve, Stop, held};
 use crate::source::{ImageSource, Isolate, StepAdvisor};
 
 /// What builds work with.
@@ -218,10 +218,14 @@ fn build_platform(
         contexts: &contexts,
     };
     let graph = StageGraph::of(common.file, &options).map_err(|problems| mistakes(request, problems))?;
+    let mut done = Done::default();
     for _ in 0..MOST_ATTEMPTS {
-        let solve = Solve::new(common, graph.clone(), platform.clone(), events.part());
+        let solve = Solve::new(common, graph.clone(), platform.clone(), done, events.part());
         match attempt(&solve) {
-            Err(BuildError::Again) => events.check()?,
+            Err(BuildError::Again) => {
+                events.check()?;
+                done = std::mem::take(&mut *held(&solve.done));
+            }
             other => return other,
         }
     }

@@ -69,6 +69,9 @@ pub(crate) struct Common<'a> {
     pub(crate) now: i64,
 }
 
+/// Steps by stage and place in it, and whether they were known.
+pub(crate) type Done = BTreeMap<(usize, usize), bool>;
+
 /// One platform's build under way.
 pub(crate) struct Solve<'a> {
     pub(crate) builder: &'a Builder<'a>,
@@ -93,8 +96,8 @@ pub(crate) struct Solve<'a> {
     pub(crate) context: OnceLock<Arc<ContextTree>>,
     pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
     pub(crate) prepared: Mutex<HashMap<PreparedPlace, Arc<Prepared>>>,
-    /// The steps that were shown, by stage and place, and whether they were known.
-    pub(crate) done: Mutex<BTreeMap<(usize, usize), bool>>,
+    /// The steps that were shown.
+    pub(crate) done: Mutex<Done>,
     /// What steps are called that were looked at.
     pub(crate) labels: Mutex<BTreeMap<(usize, usize), String>>,
     pub(crate) told: Mutex<Told>,
@@ -120,7 +123,14 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> Solve<'a> {
-    pub(crate) fn new(common: &Common<'a>, graph: StageGraph, platform: Platform, events: Events) -> Self {
+    /// A build for one platform. `done` are the steps that it did, or found to be known, before it began anew.
+    pub(crate) fn new(
+        common: &Common<'a>,
+        graph: StageGraph,
+        platform: Platform,
+        done: Done,
+        events: Events,
+    ) -> Self {
         let Common { builder, request, file, images, imports, writer, now } = *common;
         let slots = graph.stages.iter().map(|_| Slot::default()).collect();
         let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
@@ -143,7 +153,7 @@ impl<'a> Solve<'a> {
             context: OnceLock::new(),
             named: Mutex::default(),
             prepared: Mutex::default(),
-            done: Mutex::default(),
+            done: Mutex::new(done),
             labels: Mutex::default(),
             told: Mutex::default(),
         }

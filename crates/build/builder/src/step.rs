@@ -1,5 +1,6 @@
 //! One step: answered from what is known, or done under a lock of its own.
 
+use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::Ordering;
@@ -60,8 +61,7 @@ impl<'a> Solve<'a> {
             if again || self.known(&key)?.is_none() {
                 return Ok(None);
             }
-            self.events.task(TaskKind::Step, label.as_str()).cached("");
-            self.count(at, true);
+            self.show_cached((at.stage, at.position), &label);
             self.tell(at, plain, key);
             Ok(Some(key))
         };
@@ -81,7 +81,7 @@ impl<'a> Solve<'a> {
             self.records().put(&generation_key(&plain), &wanted)?;
         }
         task.done("");
-        self.count(at, false);
+        held(&self.done).insert((at.stage, at.position), false);
         self.tell(at, plain, wanted);
         drop(lock);
         Ok(wanted)
@@ -92,9 +92,12 @@ impl<'a> Solve<'a> {
         self.request.no_cache.applies_to(self.graph.stages[at.stage].name.as_deref())
     }
 
-    /// Counts a step, once however often it is asked about.
-    fn count(&self, at: &At<'_>, cached: bool) {
-        held(&self.done).insert((at.stage, at.position), cached);
+    /// Says that a step is known, once however often it is asked about: unless it was done before this build began anew.
+    fn show_cached(&self, place: (usize, usize), label: &str) {
+        if let Entry::Vacant(place) = held(&self.done).entry(place) {
+            self.events.task(TaskKind::Step, label).cached("");
+            place.insert(true);
+        }
     }
 
     /// Remembers what a step's result is, for the caches that this build leaves, and what it is called, for whoever watches.
@@ -106,12 +109,8 @@ impl<'a> Solve<'a> {
     /// Says that all steps of some stages are known of which nothing is needed but what is recorded about them.
     pub(crate) fn show_known(&self, stages: &[usize]) {
         let labels = held(&self.labels).clone();
-        for ((stage, position), label) in labels {
-            if !stages.contains(&stage) || held(&self.done).contains_key(&(stage, position)) {
-                continue;
-            }
-            self.events.task(TaskKind::Step, label).cached("");
-            held(&self.done).insert((stage, position), true);
+        for (place, label) in labels.iter().filter(|((stage, _), _)| stages.contains(stage)) {
+            self.show_cached(*place, label);
         }
     }
 

@@ -8,11 +8,15 @@ use longshore_image::flatten::{Contents, flatten};
 use longshore_oci::Digest;
 use longshore_testkit::{Folder, Longshore, Stop, Suite, TestResult};
 
+use crate::cache;
 use crate::dockerfile::busybox;
 use crate::run::user;
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    suite.test("known::a_step_that_is_run_once_more_is_not_mixed_with_its_first_result", &[], run_again)
+    suite
+        .test("known::a_step_that_is_run_once_more_is_not_mixed_with_its_first_result", &[], run_again)
+        .test("known::a_stage_is_not_built_for_what_is_known_of_it", &[], pruned)
+        .test("known::an_image_never_mixes_two_results_of_a_stage", &[], mixed)
 }
 
 /// A stage whose content differs each time, copied twice.
@@ -39,6 +43,40 @@ fn run_again() -> TestResult {
 
     let third = built(&user, &folder, "third")?;
     assert_eq!(third, second, "now it is known");
+    Ok(())
+}
+
+/// A stage of which nothing is left, and nothing is needed.
+fn pruned() -> TestResult {
+    let folder = cache::project()?;
+    let user = user()?;
+    let made = cache::build(&user, &folder, &[])?;
+    for (file, count) in [("src", 3), ("downloaded", 1), ("app", 1)] {
+        assert_eq!(remove_snapshots(&user, file)?, count, "{file}");
+    }
+    let again = cache::build(&user, &folder, &[])?;
+    assert_eq!((again.digest, again.done), (made.digest, 0), "{}", again.stderr);
+    folder.write("Dockerfile", cache::DOCKERFILE.replace("ENV A=b", "RUN true"))?;
+    let added = cache::build(&user, &folder, &[])?;
+    assert_eq!((added.done, added.steps), (1, Some(8)), "{}", added.stderr);
+    Ok(())
+}
+
+/// The first COPY is known, and the second is not: what it takes must be made again, and then both are of that.
+fn mixed() -> TestResult {
+    let folder = Folder::new()?;
+    let one = "FROM busybox AS a
+RUN head -c 16 /dev/urandom | tee /one > /two
+FROM scratch
+COPY --from=a /one /one
+";
+    folder.write("Dockerfile", one)?;
+    let user = user()?.inside(folder.path());
+    cache::build(&user, &folder, &[])?;
+    assert_eq!(remove_snapshots(&user, "two")?, 1);
+    folder.write("Dockerfile", format!("{one}COPY --from=a /two /two\n"))?;
+    let (one, two) = built(&user, &folder, "both")?;
+    assert_eq!(one, two);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The real binary, as a user runs it: what it prints on each stream and what it ends with.
 
 mod build;
+mod cache;
 mod cli;
 mod conformance;
 mod crash;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
     let suite = crash::add(suite);
     let suite = dockerfile::add(suite);
     let suite = known::add(suite);
+    let suite = cache::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = conformance::add(suite);
