@@ -28,6 +28,7 @@ mod registry;
 mod requirement;
 mod run;
 mod suite;
+mod users;
 
 pub use binary::{Longshore, longshore_binary};
 pub use buildkit::BuildKit;
@@ -41,3 +42,4 @@ pub use registry::{Registry, RegistryOptions};
 pub use requirement::{Requirement, Skip, program};
 pub use run::{Ran, RunError, run};
 pub use suite::{Stop, Suite, TestResult};
+pub use users::{UNLENT_USER, lent_user};

@@ -11,6 +11,7 @@ mod image;
 mod known;
 mod outputs;
 mod remote;
+mod rungs;
 mod run;
 mod schema;
 
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
     let suite = cache::add(suite);
     let suite = remote::add(suite);
     let suite = guide::add(suite);
+    let suite = rungs::add(suite);
     let suite = conformance::add(suite);
     suite.run()
 }

@@ -11,31 +11,13 @@ use std::time::Duration;
 use longshore_sandbox::{
     Isolation, MountKind, Root, SecretBytes, User, choose, continue_inside, inside, read_owners, survey,
 };
-use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
+use longshore_testkit::{Requirement, Stop, Suite, TestResult, UNLENT_USER, lent_user};
 
 use crate::escapes::{eventually, left};
 use crate::root::{Fixture, allowed};
 
 /// The first argument of a process that plays a scenario.
 pub(crate) const SCENARIO: &str = "--scenario";
-/// An ordinary user to whom nobody lends ids.
-const USER: u32 = 54_321;
-
-/// An ordinary user to whom /etc/subuid lends ids.
-fn lent_user() -> Result<u32, Skip> {
-    Requirement::Program("newuidmap").check()?;
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let (passwd, lent) = (read("/etc/passwd"), read("/etc/subuid"));
-    let mut users = passwd.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        Some((fields.next()?, fields.nth(1)?.parse::<u32>().ok()?))
-    });
-    users
-        .find(|(name, uid)| *uid != 0 && lent.lines().any(|line| line.split(':').next() == Some(name)))
-        .map(|(_, uid)| uid)
-        .ok_or_else(|| Skip("/etc/subuid lends ids to no ordinary user".into()))
-}
-
 pub(crate) fn add(suite: Suite) -> Suite {
     const ROOT: &[Requirement] = &[Requirement::Root];
     suite
@@ -130,7 +112,7 @@ fn play_as(user: u32, isolation: Isolation, who: &str, script: &str) -> Result<O
 }
 
 fn single_user() -> TestResult {
-    let output = play(USER, Isolation::SingleUser, "id -u; cat /proc/self/uid_map; hostname; exit 3")?;
+    let output = play(UNLENT_USER, Isolation::SingleUser, "id -u; cat /proc/self/uid_map; hostname; exit 3")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "54321", "1", "buildkitsandbox"], "{output:?}");
@@ -151,7 +133,7 @@ fn owners() -> TestResult {
         mkdir -p /jail/bin /jail/d; cp /bin/busybox /jail/bin/chown; chroot /jail /bin/chown 14:14 /d
         mknod /device b 8 0; mknod /pipe p; stat -c %F /pipe
         chown 15:15 /tmp/missing 2>/dev/null || echo missing";
-    let output = play(USER, Isolation::SingleUser, script)?;
+    let output = play(UNLENT_USER, Isolation::SingleUser, script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let expected = "755\nfifo\nmissing\n\
         owner /etc/passwd 5 6\nowner /etc/renamed 100 101\nowner /jail/d 14 14\nowner /link 10 10\n\
@@ -173,7 +155,7 @@ fn owners_are_shown() -> TestResult {
         touch /shared/f; mkdir /shared/d; stat -c '%u %g %a' /shared/f /shared/d
         touch /shared/gone; chown 30:30 /shared/gone; mv /shared /moved; rm /moved/gone; ln -s x /moved/link
         exec 3</f; stat -L -c '%u %g' /proc/self/fd/3 | sed s/^/by-descriptor:/";
-    let output = play(USER, Isolation::SingleUser, script)?;
+    let output = play(UNLENT_USER, Isolation::SingleUser, script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let expected = "5 6\n8 7\n8 7 640\n8 7\n0 0\n0 20 644\n0 20 2755\nby-descriptor:8 7\n\
         owner /f 8 7\nowner /moved 1 20\nowner /moved/d 0 20\nowner /moved/f 0 20\nowner /moved/link 0 20\n";
@@ -192,7 +174,7 @@ fn others() -> TestResult {
         cp /bin/busybox /tmp/elevated; chown 5 /tmp/elevated
         (sh -c 'sh -c \"sleep 0.3; echo > /tmp/orphan\" &'); sleep 1
         cat /tmp/file; stat -c '%a %u %g' /tmp/file /tmp/folder /tmp/open /tmp/orphan";
-    let output = play_as(USER, Isolation::SingleUser, "5:6:50", script)?;
+    let output = play_as(UNLENT_USER, Isolation::SingleUser, "5:6:50", script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let expected = "5\n6\n6 50\nnot-given-away\nnot-into-another-group\ntext\nmore\n\
         640 5 50\n750 5 6\n666 5 6\n640 5 6\n\
@@ -210,7 +192,7 @@ fn becoming_another() -> TestResult {
         /bin/busybox su other -c 'id -u; id -ru; touch /tmp/as-other; mkdir /tmp/in-other' || echo failed
         touch /tmp/as-root; id -u
         touch /tmp/s; chown 7:8 /tmp/s; /bin/busybox su other -c 'touch /tmp/x; cat /proc/self/uid_map > /dev/null; id -un'";
-    let output = play(USER, Isolation::SingleUser, script)?;
+    let output = play(UNLENT_USER, Isolation::SingleUser, script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     // busybox gives the rights of its file up for what does not need them: id is what its real user is.
     let expected = "5\n5\n0\nother\nowner /tmp/as-other 5 6\nowner /tmp/in-other 5 6\nowner /tmp/s 7 8\nowner /tmp/x 5 6\n";
