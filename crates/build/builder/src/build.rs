@@ -88,7 +88,7 @@ pub fn build(
     let file = read(request, events)?;
     let writer = builder.store.writer()?;
     let images = Images::default();
-    let imports = Imports::read(&request.cache, &request.platforms, events);
+    let imports = Imports::default();
     let common = Common {
         builder,
         request,

@@ -50,7 +50,7 @@ mod workdir;
 
 pub use archive::ArchiveError;
 pub use build::{BuildOutcome, Builder, PlatformImage, build};
-pub use cache::{BuiltCache, CacheMode, CacheSource};
+pub use cache::{BuiltCache, CacheMode, CachePlace, CacheSource};
 pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
 pub use files::{BuiltFiles, FileChoice};
 pub use place::PlaceError;

@@ -161,24 +161,44 @@ impl<'a> Solve<'a> {
 
     /// The target's state, worked out without doing anything; nothing where that is not possible.
     pub(crate) fn probe(&self) -> Result<Option<Arc<StageState>>, Stop> {
+        if let Some(state) = self.look()? {
+            return Ok(Some(state));
+        }
+        if self.request.cache.from.is_empty() {
+            return Ok(None);
+        }
+        self.read_caches();
+        // A step that was done here and in a cache has two results, and it may be that all that stands on the second is known.
         for imports_first in [false, true] {
-            if imports_first && self.imports.is_empty() {
-                break;
-            }
-            // A step that was done here and in a cache has two results, and it may be that all that stands on the second is known.
             self.imports_first.store(imports_first, Ordering::Relaxed);
-            self.forget();
-            match self.state_of(self.graph.target, Mode::Probe) {
-                Ok(state) if self.is_ready(&state)? => {
-                    self.show_known(&self.graph.needed(self.graph.target));
-                    return Ok(Some(state));
-                }
-                Ok(_) | Err(Stop::Unknown) => {}
-                Err(other) => return Err(other),
+            if let Some(state) = self.look()? {
+                return Ok(Some(state));
             }
         }
         self.imports_first.store(false, Ordering::Relaxed);
         Ok(None)
+    }
+
+    /// Reads the caches that results are taken from.
+    pub(crate) fn read_caches(&self) {
+        self.imports.read(&self.request.cache, &self.request.platforms, &self.events);
+    }
+
+    fn look(&self) -> Result<Option<Arc<StageState>>, Stop> {
+        self.forget();
+        let target = self.graph.target;
+        let wanted = if self.request.all_stages { 0..self.graph.stages.len() } else { target..target + 1 };
+        for index in wanted.clone() {
+            match self.state_of(index, Mode::Probe) {
+                Ok(state) if self.is_ready(&state)? => {}
+                Ok(_) | Err(Stop::Unknown) => return Ok(None),
+                Err(other) => return Err(other),
+            }
+        }
+        for index in wanted {
+            self.show_known(&self.graph.needed(index));
+        }
+        self.state_of(target, Mode::Probe).map(Some)
     }
 
     /// The target's state, with all done that it takes. Errors: what the first failing stage says.

@@ -5,6 +5,9 @@ use longshore_image::ContentError;
 /// A cache that cannot be read. The build goes on without it, and says why.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(Box<dyn std::error::Error + Send + Sync>),
     /// Its documents are absent, altered or larger than any.
     #[error(transparent)]
     Content(#[from] ContentError),

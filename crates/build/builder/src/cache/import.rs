@@ -1,11 +1,11 @@
 //! Caches that a build takes results from: read before anything else is known, believed until one of their layers is not what it should be.
 //!
-//! Reading a cache is reading its manifest and its records. Layers are fetched when an image has them, or a step stands on them. A cache
+//! A build that finds all it needs on this machine asks no cache. Reading one is reading its manifest and its records. Layers are fetched when an image has them, or a step stands on them. A cache
 //! that turns out not to be what it says is not asked again in this build, which then goes on as if it had never been named.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use longshore_events::Events;
 use longshore_image::layer::Layer;
@@ -21,12 +21,26 @@ use crate::request::CacheRequest;
 use crate::solve::held;
 
 /// A cache to take results from: what `--cache-to` wrote, or an image with a cache in it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CacheSource {
     /// What a person calls it.
     pub name: String,
-    /// Its manifest, or the index of an image for several platforms.
-    pub image: Image,
+    /// Who can open it.
+    pub place: Arc<dyn CachePlace>,
+}
+
+/// Where a cache is.
+pub trait CachePlace: Send + Sync {
+    /// Opens the cache: its manifest, or the index of an image for several platforms. Asked at most once in a build.
+    ///
+    /// Errors: it is not there, or cannot be reached.
+    fn open(&self, events: &Events) -> Result<Image, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+impl std::fmt::Debug for CacheSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("CacheSource").field(&self.name).finish()
+    }
 }
 
 /// A step's result that is a layer in some place.
@@ -59,7 +73,7 @@ impl KnownLayer {
 /// The caches of a build.
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
-    caches: Vec<Imported>,
+    caches: OnceLock<Vec<Imported>>,
     losses: AtomicUsize,
     /// Results that cannot be had here, whoever offers them.
     left: Mutex<HashSet<Key>>,
@@ -75,24 +89,9 @@ struct Imported {
 }
 
 impl Imports {
-    /// Reads caches. What cannot be read is warned of and left out.
-    pub(crate) fn read(request: &CacheRequest, platforms: &[Platform], events: &Events) -> Imports {
-        let mut imports = Imports::default();
-        for source in &request.from {
-            match records(&source.image, platforms) {
-                Ok(found) => {
-                    for (image, layers, document) in found {
-                        let cache = imports.caches.len();
-                        imports.caches.push(Imported::new(source, &image, &layers, document, cache));
-                    }
-                }
-                Err(error) if request.says_why => {
-                    events.warn(format!("the cache {} is not used: {}", source.name, chain(&error)));
-                }
-                Err(_) => {}
-            }
-        }
-        imports
+    /// Reads the caches, unless that was done. What cannot be read is warned of and left out.
+    pub(crate) fn read(&self, request: &CacheRequest, platforms: &[Platform], events: &Events) {
+        self.caches.get_or_init(|| read_all(request, platforms, events));
     }
 
     /// Whether no cache is left to ask.
@@ -101,7 +100,8 @@ impl Imports {
     }
 
     fn asked(&self) -> impl Iterator<Item = &Imported> {
-        self.caches.iter().filter(|cache| !cache.is_lost.load(Ordering::Relaxed))
+        let caches = self.caches.get().into_iter().flatten();
+        caches.filter(|cache| !cache.is_lost.load(Ordering::Relaxed))
     }
 
     /// The results that caches know of a step, the first cache's first.
@@ -126,7 +126,7 @@ impl Imports {
     /// Asks the cache that gave a layer no more, and says why.
     pub(crate) fn lose(&self, layer: &KnownLayer, why: &(dyn std::error::Error + 'static), events: &Events) {
         let digest = layer.layer.descriptor.digest.short();
-        let Some(cache) = layer.cache.and_then(|cache| self.caches.get(cache)) else { return };
+        let Some(cache) = layer.cache.and_then(|cache| self.caches.get()?.get(cache)) else { return };
         if !cache.is_lost.swap(true, Ordering::Relaxed) {
             events.warn(format!(
                 "the cache {} is not used any further: its layer {digest} cannot be had: {}",
@@ -185,6 +185,26 @@ impl Imported {
         }
         imported
     }
+}
+
+fn read_all(request: &CacheRequest, platforms: &[Platform], events: &Events) -> Vec<Imported> {
+    let mut caches = Vec::new();
+    for source in &request.from {
+        let opened = source.place.open(events).map_err(CacheError::Open);
+        match opened.and_then(|image| records(&image, platforms)) {
+            Ok(found) => {
+                for (image, layers, document) in found {
+                    let cache = caches.len();
+                    caches.push(Imported::new(source, &image, &layers, document, cache));
+                }
+            }
+            Err(error) if request.says_why => {
+                events.warn(format!("the cache {} is not used: {}", source.name, chain(&error)));
+            }
+            Err(_) => {}
+        }
+    }
+    caches
 }
 
 type Records = (Image, Vec<Descriptor>, Document);

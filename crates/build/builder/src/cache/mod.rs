@@ -18,8 +18,8 @@ mod known;
 mod write;
 
 pub(crate) use document::{BUILDKIT_INLINE, INLINE};
-pub use import::CacheSource;
 pub(crate) use import::Imports;
+pub use import::{CachePlace, CacheSource};
 pub(crate) use known::{Known, generation_key};
 pub use write::{BuiltCache, CacheMode};
 pub(crate) use write::{Part, Told, assemble};

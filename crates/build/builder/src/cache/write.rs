@@ -64,6 +64,10 @@ struct PartLayer {
 impl<'a> Solve<'a> {
     /// What was found out, with the layers that are known of it.
     pub(crate) fn part(&self, state: &StageState, mode: CacheMode) -> Result<Part, BuildError> {
+        if mode == CacheMode::Max {
+            // They may have what is left here no more.
+            self.read_caches();
+        }
         let (mut results, contents) = {
             let told = held(&self.told);
             (told.results.clone(), told.contents.clone())

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::Args;
-use longshore_builder::{BuiltCache, CacheMode, CacheRequest, CacheSource};
+use longshore_builder::{BuiltCache, CacheMode, CachePlace, CacheRequest, CacheSource};
 use longshore_events::Events;
 use longshore_image::{Image, Layout, LayoutEntry};
 use longshore_oci::{Digest, Reference};
-use longshore_registry::PushOptions;
+use longshore_registry::{PushOptions, Registries};
+use longshore_store::Store;
 
-use crate::context::Context;
+use crate::context::{Context, ContextError, OfflineError};
 use crate::images::{ImagesError, NotInPlace};
 use crate::location::Place;
 use crate::ui::chain;
@@ -47,14 +49,14 @@ pub(super) enum Entry {
 /// One `--cache-to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CacheTo {
-    place: CachePlace,
+    place: Destination,
     mode: CacheMode,
     /// Whether the build succeeds though the cache cannot be written.
     ignores_error: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum CachePlace {
+enum Destination {
     Registry(Reference),
     Local { folder: PathBuf, tag: String },
     Inline,
@@ -178,16 +180,16 @@ impl FromStr for CacheTo {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut fields = Fields::read(text)?;
         let place = match fields.kind.as_str() {
-            "registry" => CachePlace::Registry(reference(&fields.required("ref", "IMAGE")?)?),
-            "local" => CachePlace::Local {
+            "registry" => Destination::Registry(reference(&fields.required("ref", "IMAGE")?)?),
+            "local" => Destination::Local {
                 folder: PathBuf::from(fields.required("dest", "DIR")?),
                 tag: fields.take("tag").unwrap_or_else(|| TAG.to_owned()),
             },
-            _ => CachePlace::Inline,
+            _ => Destination::Inline,
         };
         let mode = match fields.take("mode").as_deref() {
             None | Some("min") => CacheMode::Min,
-            Some("max") if place == CachePlace::Inline => {
+            Some("max") if place == Destination::Inline => {
                 return Err(
                     "an image holds its own layers alone: for mode=max use type=registry or type=local"
                         .to_owned(),
@@ -221,34 +223,30 @@ impl std::fmt::Display for CacheFrom {
 impl std::fmt::Display for CacheTo {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.place {
-            CachePlace::Registry(reference) => formatter.write_str(&reference.familiar()),
-            CachePlace::Local { folder, .. } => write!(formatter, "{}", folder.display()),
-            CachePlace::Inline => formatter.write_str("in the image"),
+            Destination::Registry(reference) => formatter.write_str(&reference.familiar()),
+            Destination::Local { folder, .. } => write!(formatter, "{}", folder.display()),
+            Destination::Inline => formatter.write_str("in the image"),
         }
     }
 }
 
 impl CacheArgs {
-    /// Opens the caches that can be had, and says of the others why not, where `says_why`.
-    pub(super) fn request(&self, says_why: bool, context: &Context, events: &Events) -> CacheRequest {
+    /// What the builder is asked for. `says_why` is for caches that cannot be read.
+    pub(super) fn request(&self, says_why: bool, context: &Context) -> Result<CacheRequest, ContextError> {
         let mut request = CacheRequest { says_why, ..CacheRequest::default() };
         for cache in &self.cache_from {
-            match open(cache, context, events) {
-                Ok(image) => request.from.push(CacheSource { name: cache.to_string(), image }),
-                Err(error) if says_why => {
-                    events.warn(format!("the cache {cache} is not used: {}", chain(&error)));
-                }
-                Err(_) => {}
-            }
+            let (registries, store) = (context.registries().ok(), context.store()?);
+            let place = Arc::new(Opener { cache: cache.clone(), registries, store });
+            request.from.push(CacheSource { name: cache.to_string(), place });
         }
         for cache in &self.cache_to {
             match cache.place {
-                CachePlace::Inline => request.inline = true,
+                Destination::Inline => request.inline = true,
                 _ if request.to.contains(&cache.mode) => {}
                 _ => request.to.push(cache.mode),
             }
         }
-        request
+        Ok(request)
     }
 
     /// Writes the caches that a build left. Errors: one cannot be written, and that is not to be ignored.
@@ -272,9 +270,30 @@ impl CacheArgs {
     }
 }
 
-fn open(cache: &CacheFrom, context: &Context, events: &Events) -> Result<Image, ImagesError> {
-    match cache {
-        CacheFrom::Registry(reference) => Ok(context.registries()?.open(reference, events)?),
+/// Opens a cache when it is needed.
+struct Opener {
+    cache: CacheFrom,
+    /// Nothing where the network is to be left alone.
+    registries: Option<Registries>,
+    store: Store,
+}
+
+impl CachePlace for Opener {
+    fn open(&self, events: &Events) -> Result<Image, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(open(self, events)?)
+    }
+}
+
+fn open(opener: &Opener, events: &Events) -> Result<Image, ImagesError> {
+    match &opener.cache {
+        CacheFrom::Registry(reference) => {
+            let opened = match &opener.registries {
+                Some(registries) => registries.open(reference, events).map_err(ImagesError::from),
+                None => Err(OfflineError.into()),
+            };
+            // An image with a cache in it may be here alone.
+            opened.or_else(|error| opener.store.resolve(&reference.familiar()).map_err(|_| error))
+        }
         CacheFrom::Local { folder, entry } => {
             let layout = Layout::open(folder)?;
             let entries = layout.entries()?;
@@ -301,19 +320,19 @@ fn open(cache: &CacheFrom, context: &Context, events: &Events) -> Result<Image, 
 }
 
 fn write_to(
-    place: &CachePlace,
+    place: &Destination,
     image: &Image,
     names: &[Reference],
     (context, events): (&Context, &Events),
 ) -> Result<(), ImagesError> {
     match place {
-        CachePlace::Inline => Ok(()),
-        CachePlace::Registry(reference) => {
+        Destination::Inline => Ok(()),
+        Destination::Registry(reference) => {
             let options = PushOptions { mount_from: names.to_vec(), ..PushOptions::default() };
             context.registries()?.push(image, reference, &options, events)?;
             Ok(())
         }
-        CachePlace::Local { folder, tag } => {
+        Destination::Local { folder, tag } => {
             let mut layout = Layout::create(folder)?;
             longshore_image::copy(image, &mut layout, events)?;
             Ok(layout.tag(Some(tag), image.descriptor())?)

@@ -414,7 +414,7 @@ fn request(
         source_date_epoch: epoch,
         host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
         format: asked.format,
-        cache: arguments.cache.request(says_why, context, ui.events()),
+        cache: arguments.cache.request(says_why, context)?,
         wants_files: asked.wants_files,
     })
 }

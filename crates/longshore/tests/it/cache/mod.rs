@@ -29,6 +29,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("cache::it_is_handed_on_without_being_used", &[], handed_on)
         .test("cache::times_that_were_cut_are_told_apart", &[], times)
         .test("cache::builds_at_once_share_it", &[], at_once)
+        .test("cache::no_secret_and_no_cache_mount_is_in_it", &[], secrets)
         .test("cache::no_cache_runs_all_the_same", &[], no_cache)
         .test("cache::what_cannot_be_written_is_an_error", &[], unwritable)
 }
@@ -245,6 +246,7 @@ fn inline() -> TestResult {
     build(&child, &folder, &["-t", "child:1"])?;
     let config = child.run(["image", "show", "child:1", "--format", "json"])?.succeeded()?.stdout;
     assert!(config.contains("B=c") && !config.contains("longshore.build-cache"), "{config}");
+    folder.write("Dockerfile", DOCKERFILE)?;
     let refused = build(&user()?, &folder, &["--cache-from", &registry.reference("nothing:1")])?;
     assert!(refused.stderr.contains("nothing:1 is not used: "), "{}", refused.stderr);
     Ok(())
@@ -360,6 +362,38 @@ fn at_once() -> TestResult {
     Ok(())
 }
 
+fn secrets() -> TestResult {
+    let (folder, caches) = (project()?, Folder::new()?);
+    let dockerfile = "FROM busybox AS a
+RUN --mount=type=secret,id=key cat /run/secrets/key > /dev/null
+RUN --mount=type=cache,target=/cache echo s3cr3t-mount > /cache/x
+FROM busybox
+COPY --from=a /etc/passwd /copied
+";
+    folder.write("Dockerfile", dockerfile)?;
+    let key = caches.write("key", "s3cr3t-key")?;
+    let secret = format!("id=key,src={}", key.display());
+    let cache = caches.join("max");
+    build(&user()?, &folder, &["--secret", &secret, "--cache-to", &to(&cache, "max")])?;
+    let layout = longshore_image::Layout::open(&cache)?;
+    let root = layout.entries()?.into_iter().next().ok_or_else(|| Stop::failed("the layout is empty"))?;
+    let image = layout.image(&root.descriptor);
+    let mut bytes = image.raw()?;
+    let manifest = image.manifest()?;
+    std::io::Read::read_to_end(&mut image.open(&manifest.config)?, &mut bytes)?;
+    assert!(manifest.layers.len() >= 2, "{manifest:?}");
+    for layer in &manifest.layers {
+        std::io::Read::read_to_end(&mut image.open_layer(layer)?, &mut bytes)?;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("copied") && !text.contains("s3cr3t"), "{text}");
+    // Another secret makes no other step.
+    caches.write("key", "an0ther")?;
+    let known = build(&user()?, &folder, &["--secret", &secret, "--cache-from", &from(&cache)])?;
+    assert_eq!(known.done, 0, "{}", known.stderr);
+    Ok(())
+}
+
 fn no_cache() -> TestResult {
     let (folder, caches) = (project()?, Folder::new()?);
     let cache = caches.join("max");
@@ -394,8 +428,11 @@ fn unwritable() -> TestResult {
         built.stderr
     );
     assert_eq!(built.done, 0);
-    let offline = user.env("LONGSHORE_OFFLINE", "1");
-    let built = build(&offline, &folder, &["--cache-from", "registry.invalid/cache:1"])?;
+    // All is known here: no cache is asked.
+    let absent = ["--cache-from", "registry.invalid/cache:1"];
+    let built = build(&user, &folder, &absent)?;
+    assert!(built.done == 0 && !built.stderr.contains("registry.invalid"), "{}", built.stderr);
+    let built = build(&crate::run::user()?.env("LONGSHORE_OFFLINE", "1"), &folder, &absent)?;
     let message = "warning: the cache registry.invalid/cache:1 is not used: a registry is needed, and --offline leaves the network alone";
     assert!(built.stderr.contains(message), "{}", built.stderr);
     Ok(())
