@@ -286,8 +286,6 @@ pub enum InstructionErrorKind {
         status: longshore_sandbox::Status,
         /// The last lines that it wrote.
         output: Vec<String>,
-        /// The folder that took its changes, where there was no room left.
-        full: Option<std::path::PathBuf>,
     },
     /// An image that is copied from cannot be had.
     #[error("cannot get {name}")]
@@ -363,10 +361,6 @@ impl InstructionErrorKind {
             InstructionErrorKind::Sandbox(error) => error.hint(),
             InstructionErrorKind::Snapshot(error) => error.hint(),
             InstructionErrorKind::File(error) => error.hint(),
-            InstructionErrorKind::Exit { full: Some(folder), .. } => Some(format!(
-                "the disk that holds {} is full: free some space (`longshore cache prune` helps) and try again",
-                folder.display()
-            )),
             InstructionErrorKind::Exit { status: longshore_sandbox::Status::Exited(127), .. } => {
                 Some("exit code 127 means that a program was not found".to_owned())
             }

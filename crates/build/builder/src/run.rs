@@ -325,8 +325,7 @@ fn told(state: &StageState, arguments: &[String]) -> String {
 fn exit_error(command: &Command, ended: &Ended, output: VecDeque<String>) -> InstructionErrorKind {
     let mut output: Vec<String> = output.into_iter().collect();
     output.extend(ended.reason.clone());
-    let (command, full) = (command.arguments.join(" "), ended.full.clone());
-    InstructionErrorKind::Exit { command, status: ended.status, output, full }
+    InstructionErrorKind::Exit { command: command.arguments.join(" "), status: ended.status, output }
 }
 
 /// Cuts output into lines, passes them on and keeps the last ones.
