@@ -286,6 +286,8 @@ pub enum InstructionErrorKind {
         status: longshore_sandbox::Status,
         /// The last lines that it wrote.
         output: Vec<String>,
+        /// The store, where its disk had no room left.
+        full: Option<std::path::PathBuf>,
     },
     /// An image that is copied from cannot be had.
     #[error("cannot get {name}")]
@@ -361,6 +363,10 @@ impl InstructionErrorKind {
             InstructionErrorKind::Sandbox(error) => error.hint(),
             InstructionErrorKind::Snapshot(error) => error.hint(),
             InstructionErrorKind::File(error) => error.hint(),
+            InstructionErrorKind::Exit { full: Some(store), .. } => Some(format!(
+                "the disk of the store, {}, is full: free some space (`longshore cache prune` helps) and try again",
+                store.display()
+            )),
             InstructionErrorKind::Exit { status: longshore_sandbox::Status::Exited(127), .. } => {
                 Some("exit code 127 means that a program was not found".to_owned())
             }

@@ -184,7 +184,7 @@ impl<'a> Solve<'a> {
         let ended = ended.map_err(|error| failed(at, error))?;
         drop(mounted);
         if !ended.status.is_success() {
-            return Err(failed(at, exit_error(command, &ended, output.last)));
+            return Err(failed(at, exit_error(command, &ended, self.builder.store.root(), output.last)));
         }
         Ok(draft.commit(&doing.key.snapshot())?)
     }
@@ -322,10 +322,16 @@ fn told(state: &StageState, arguments: &[String]) -> String {
     words.join(" ")
 }
 
-fn exit_error(command: &Command, ended: &Ended, output: VecDeque<String>) -> InstructionErrorKind {
+fn exit_error(
+    command: &Command,
+    ended: &Ended,
+    store: &Path,
+    output: VecDeque<String>,
+) -> InstructionErrorKind {
     let mut output: Vec<String> = output.into_iter().collect();
     output.extend(ended.reason.clone());
-    InstructionErrorKind::Exit { command: command.arguments.join(" "), status: ended.status, output }
+    let (command, full) = (command.arguments.join(" "), ended.full.then(|| store.to_owned()));
+    InstructionErrorKind::Exit { command, status: ended.status, output, full }
 }
 
 /// Cuts output into lines, passes them on and keeps the last ones.

@@ -41,6 +41,16 @@ pub enum SandboxError {
         /// What it cannot give: "mount an overlay at /src".
         what: String,
     },
+    /// The step's program is for another kind of machine.
+    #[error("{}", foreign(platform, *registered))]
+    Foreign {
+        /// The platform that it is for: "linux/arm64".
+        platform: String,
+        /// The emulator that runs it: "qemu-aarch64".
+        emulator: String,
+        /// Whether one is registered, but is looked for in the image and not there.
+        registered: bool,
+    },
     /// The sandbox's own process was killed from outside, for example for want of memory.
     #[error("the process that keeps the sandbox was killed{}", by_signal(*signal))]
     Lost {
@@ -54,6 +64,14 @@ pub enum SandboxError {
 
 fn subject(path: &Option<PathBuf>) -> String {
     path.as_ref().map_or_else(String::new, |path| format!(" {}", path.display()))
+}
+
+fn foreign(platform: &str, registered: bool) -> String {
+    if registered {
+        format!("the emulator that this machine runs {platform} programs with is not in the image")
+    } else {
+        format!("this machine cannot run {platform} programs")
+    }
 }
 
 fn by_signal(signal: Option<i32>) -> String {
@@ -75,6 +93,13 @@ impl SandboxError {
             }
             SandboxError::Refused { .. } => {
                 "`longshore doctor` shows what each isolation can give, and `--isolation` chooses another"
+            }
+            SandboxError::Foreign { platform, emulator, .. } => {
+                let name = platform.trim_start_matches("linux/");
+                return Some(format!(
+                    "register {emulator} with flag F of binfmt_misc: the package qemu-user-static of Debian and Ubuntu does it, \
+                     and so does `docker run --privileged --rm tonistiigi/binfmt --install {name}`"
+                ));
             }
             SandboxError::Lost { .. } => "the machine may be short of memory: see the kernel's log",
             SandboxError::Owners(error) => return error.hint(),

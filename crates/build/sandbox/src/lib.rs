@@ -17,6 +17,7 @@ mod capabilities;
 mod child;
 mod descriptor;
 mod error;
+mod foreign;
 mod inside;
 mod isolation;
 mod mounts;
@@ -34,6 +35,7 @@ mod wire;
 
 pub use child::enter_if_child;
 pub use error::SandboxError;
+pub use foreign::{ForeignPlatform, foreign_platforms};
 pub use inside::{continue_inside, inside};
 pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
 pub use owners::read_owners;

@@ -182,6 +182,8 @@ pub struct Ended {
     pub status: Status,
     /// Why the program could not be started, where it could not: then the status is 126 or 127, as a shell's would be.
     pub reason: Option<String>,
+    /// Whether the file system that took its changes had no room left at the end.
+    pub full: bool,
     /// Time from start to end.
     pub elapsed: Duration,
     /// Processor time of all its processes, in user and kernel mode.

@@ -19,6 +19,11 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a_second_ctrl_c_stops_at_once_and_leaves_no_compiler", &[], interrupted_twice)
         .test("a_read_only_store_is_named", &[Requirement::Root], read_only_store)
         .test("a_full_disk_is_named_and_nothing_half_written_stays", &[Requirement::Root], full_disk)
+        .test(
+            "a_step_that_fills_the_disk_is_told_and_leaves_nothing",
+            &[Requirement::Root],
+            full_disk_in_step,
+        )
 }
 
 /// Moments at which a build is killed.
@@ -211,5 +216,32 @@ fn full_disk() -> TestResult {
         user.run(["image", "validate"])?.succeeded()?;
         assert_eq!(user.run(["image", "ls", "--quiet"])?.succeeded()?.stdout, "");
     }
+    Ok(())
+}
+
+/// Whether the step says so itself or not, what it left is thrown away, and what was done before it is kept.
+fn full_disk_in_step() -> TestResult {
+    let disk = SmallDisk::mount("size=20m")?;
+    let folder = Folder::new()?;
+    let store = disk.0.join("store");
+    let user = user()?.inside(folder.path()).with_store(&store).env("LONGSHORE_OFFLINE", "1");
+    let base = format!("busybox=oci-layout://{}:busybox", crate::conformance::bases()?.folder().display());
+    let build = ["build", "-f", "Dockerfile", "--progress", "plain", "--build-context", &base];
+    let filling = "dd if=/dev/zero of=/big bs=64k count=1000";
+    for (command, expected) in [
+        (filling.to_owned(), format!("hint: the disk of the store, {}, is full: ", store.display())),
+        (format!("{filling} || true"), "hint: the disk is full: ".to_owned()),
+    ] {
+        folder.write("Dockerfile", format!("FROM busybox\nRUN echo first > /first\nRUN {command}\n"))?;
+        let ran = user.run(build)?.expect_code(1)?;
+        assert!(ran.stderr.contains("No space left on device"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
+        user.run(["image", "validate"])?.succeeded()?;
+        assert_eq!(user.run(["image", "ls", "--quiet"])?.succeeded()?.stdout, "");
+        assert_eq!(std::fs::read_dir(store.join("cache/drafts-root"))?.count(), 0);
+    }
+    folder.write("Dockerfile", "FROM busybox\nRUN echo first > /first\nRUN cat /first\n")?;
+    let resumed = user.run(build)?.succeeded()?.stderr;
+    assert!(resumed.contains("#1 [2/3] RUN echo first > /first\n#1 CACHED\n"), "{resumed}");
     Ok(())
 }

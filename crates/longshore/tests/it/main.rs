@@ -6,6 +6,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod dockerfile;
+mod foreign;
 mod guide;
 mod image;
 mod known;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
     let suite = remote::add(suite);
     let suite = guide::add(suite);
     let suite = rungs::add(suite);
+    let suite = foreign::add(suite);
     let suite = conformance::add(suite);
     suite.run()
 }

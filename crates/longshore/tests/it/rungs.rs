@@ -143,7 +143,7 @@ fn alpine(rung: &Rung) -> TestResult {
 }
 
 /// A folder that every user may look into.
-fn open_folder() -> Result<Folder, Stop> {
+pub(crate) fn open_folder() -> Result<Folder, Stop> {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new()?;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -151,10 +151,10 @@ fn open_folder() -> Result<Folder, Stop> {
 }
 
 /// Each layer's entries by path.
-type Layers = Vec<BTreeMap<PathBuf, String>>;
+pub(crate) type Layers = Vec<BTreeMap<PathBuf, String>>;
 
 /// What a path is in the topmost layer that has it.
-fn entry(layers: &Layers, path: &str) -> Result<String, Stop> {
+pub(crate) fn entry(layers: &Layers, path: &str) -> Result<String, Stop> {
     let found = layers.iter().rev().find_map(|layer| layer.get(Path::new(path)));
     found.cloned().ok_or_else(|| Stop::failed(format!("no layer has {path}")))
 }
@@ -177,7 +177,7 @@ fn same_on(rung: &Rung, context: &Folder, base: &str) -> Result<Layers, Stop> {
 
 /// A copy of longshore that every user may run. By a process of its own: what this one wrote could be held open by what other tests
 /// start meanwhile, and would not run then.
-fn copy_program(folder: &Folder) -> Result<PathBuf, Stop> {
+pub(crate) fn copy_program(folder: &Folder) -> Result<PathBuf, Stop> {
     let program = folder.join("longshore");
     let copied =
         std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_longshore")).arg(&program).status()?;
@@ -238,7 +238,7 @@ fn layers(image: &Image) -> Result<Layers, Stop> {
     read_layers(&image.folder)
 }
 
-fn read_layers(folder: &Path) -> Result<Layers, Stop> {
+pub(crate) fn read_layers(folder: &Path) -> Result<Layers, Stop> {
     let layout = Layout::open(folder)?;
     let entries = layout.entries()?;
     let root = entries.first().ok_or_else(|| Stop::failed("the layout is empty"))?;

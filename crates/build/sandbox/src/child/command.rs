@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::supervisor;
 use super::{Fault, Report, cannot_start, report};
 use crate::sys::Instruction;
-use crate::{Isolation, Status, Step, Ulimit, capabilities, descriptor, seccomp, sys};
+use crate::{Isolation, Status, Step, Ulimit, capabilities, descriptor, foreign, seccomp, sys};
 
 /// Where a program is looked for when the environment has no PATH, as runc does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -74,7 +74,14 @@ pub(super) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor:
         report(control, &Report::Failed(Fault::plain("find a program to run")(Errno::INVAL)));
         return 1;
     };
-    let error = execute(step, program, start);
+    let (error, path) = execute(step, program, start);
+    let foreign = path.filter(|_| matches!(error, Errno::NOEXEC | Errno::NOENT));
+    if let Some((platform, emulator)) = foreign.and_then(|path| foreign::platform_of(&path)) {
+        // A file that is there and yet not found: what was not found is the emulator.
+        let registered = error == Errno::NOENT;
+        report(control, &Report::Foreign(platform.to_owned(), emulator.to_owned(), registered));
+        return 126;
+    }
     let (code, reason) = cannot_start(program, error);
     report(control, &Report::NotStarted(code, reason));
     code
@@ -171,30 +178,32 @@ fn take_ids(step: &Step) -> Result<(), Errno> {
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Replaces this process by the program, which is looked for as a shell does. Returns why it could not.
-fn execute(step: &Step, program: &OsStr, start: &Start) -> Errno {
+/// Replaces this process by the program, which is looked for as a shell does. Returns why it could not, and the file, if there is one.
+fn execute(step: &Step, program: &OsStr, start: &Start) -> (Errno, Option<PathBuf>) {
     let try_path = |path: &Path| match sys::c_string(path) {
         Ok(path) => sys::execute(&path, &start.arguments, &start.environment),
         Err(error) => error,
     };
     if program.is_empty() {
-        return Errno::NOENT;
+        return (Errno::NOENT, None);
     }
     if program.as_bytes().contains(&b'/') {
-        return try_path(Path::new(program));
+        return (try_path(Path::new(program)), Some(program.into()));
     }
     let path =
         step.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-    let mut worst = Errno::NOENT;
+    let mut worst = (Errno::NOENT, None);
     for folder in std::env::split_paths(path) {
         // An empty part is the working folder.
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
-        match try_path(&folder.join(program)) {
+        let path = folder.join(program);
+        match try_path(&path) {
+            Errno::NOENT if worst.1.is_none() && path.is_file() => worst.1 = Some(path),
             Errno::NOENT | Errno::NOTDIR => {}
             // Something is there that must not be run: worth more than that the other folders have none.
-            Errno::ACCESS => worst = Errno::ACCESS,
-            error => return error,
+            Errno::ACCESS => worst.0 = Errno::ACCESS,
+            error => return (error, Some(path)),
         }
     }
     worst

@@ -55,6 +55,8 @@ pub(crate) enum Report {
     Failed(Fault),
     /// The program could not be started: the exit code that a shell would give, and why.
     NotStarted(i32, String),
+    /// The program is for another machine: its platform, the emulator that it takes, and whether one is registered.
+    Foreign(String, String, bool),
     /// The program ended: how, and what it used: nanoseconds of processor time, bytes of memory.
     Ended(Status, u64, u64),
     /// The owners of the files, by path; root's are left out.
@@ -78,6 +80,7 @@ wire_enum!(Report {
     2 => Ended(status, time, memory),
     3 => Lost(signal),
     4 => Owners(owners),
+    5 => Foreign(platform, emulator, registered),
 });
 wire_struct!(Fault { action, path, error });
 

@@ -55,6 +55,18 @@ fn refuse(step: &Step) -> Result<(), SandboxError> {
     }
 }
 
+/// Whether there is no room left for changes.
+fn is_full(step: &Step) -> bool {
+    let folder = match &step.root {
+        Root::Overlay { upper, .. } => upper,
+        Root::Folder(path) => path,
+    };
+    // Where it cannot be asked, nothing is said.
+    let Ok(room) = rustix::fs::statvfs(folder) else { return false };
+    // Some file systems count no files.
+    room.f_bavail == 0 || (room.f_files > 0 && room.f_favail == 0)
+}
+
 fn conclude(
     step: &Step,
     reports: Vec<Report>,
@@ -68,6 +80,9 @@ fn conclude(
             Report::Failed(fault) => return Err(fault.into()),
             Report::Owners(owners) => crate::owners::write(step, &owners)?,
             Report::Lost(signal) => return Err(SandboxError::Lost { signal: Some(signal) }),
+            Report::Foreign(platform, emulator, registered) => {
+                return Err(SandboxError::Foreign { platform, emulator, registered });
+            }
             Report::NotStarted(code, reason) => not_started = Some((code, reason)),
             Report::Ended(status, time, memory) => ended = Some((status, time, memory)),
         }
@@ -83,6 +98,7 @@ fn conclude(
     Ok(Ended {
         status,
         reason,
+        full: is_full(step),
         elapsed: started.elapsed(),
         processor_time: Duration::from_nanos(time),
         peak_memory: memory,

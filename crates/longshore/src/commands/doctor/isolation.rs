@@ -6,7 +6,7 @@
 use std::fs;
 
 use longshore_events::Events;
-use longshore_sandbox::{Isolation, Rung};
+use longshore_sandbox::{ForeignPlatform, Isolation, Rung};
 
 use super::{Check, State};
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::context::Context;
 pub(super) fn checks(_: &Context, _: &Events) -> Vec<Check> {
     let mut checks = vec![user()];
     checks.extend(ladder(&longshore_sandbox::survey()));
-    checks.extend([overlay(), cgroups()]);
+    checks.extend([foreign(longshore_sandbox::foreign_platforms()), overlay(), cgroups()]);
     checks
 }
 
@@ -60,6 +60,33 @@ fn ladder(rungs: &[Rung]) -> Vec<Check> {
         check(rung.isolation.name(), state, rung.why.clone(), rung.hint.clone().unwrap_or_default())
     }));
     checks
+}
+
+/// The other platforms whose RUN steps can be run, by emulators that are registered with the kernel.
+fn foreign(platforms: std::io::Result<Vec<ForeignPlatform>>) -> Check {
+    const HINT: &str = "RUN steps for other platforms need an emulator registered with flag F of binfmt_misc, as the package \
+                        qemu-user-static of Debian and Ubuntu does it; steps that only copy do not";
+    let name = "foreign platforms";
+    let platforms = match platforms {
+        Ok(platforms) => platforms,
+        Err(error) => return check(name, State::Missing, format!("cannot be read: {error}"), HINT),
+    };
+    let those = |everywhere: bool| {
+        let those = platforms.iter().filter(|platform| platform.everywhere == everywhere);
+        those.map(|platform| platform.platform).collect::<Vec<_>>().join(", ")
+    };
+    let (everywhere, elsewhere) = (those(true), those(false));
+    match (everywhere.is_empty(), elsewhere.is_empty()) {
+        (true, true) => check(name, State::Missing, "no emulator is registered", HINT),
+        (false, true) => check(name, State::Good, everywhere, ""),
+        (true, false) => {
+            check(name, State::Limited, format!("{elsewhere}, where the image holds the emulator"), HINT)
+        }
+        (false, false) => {
+            let found = format!("{everywhere}; {elsewhere}, where the image holds the emulator");
+            check(name, State::Limited, found, HINT)
+        }
+    }
 }
 
 fn overlay() -> Check {
@@ -128,6 +155,25 @@ mod tests {
         ];
         assert_eq!(seen, expected);
         assert_eq!(checks[3].meaning, "be root");
+    }
+
+    #[test]
+    fn platforms_are_named_with_what_they_need() {
+        let platform = |platform, everywhere| ForeignPlatform { platform, emulator: "/q".into(), everywhere };
+        let seen = |platforms: &[ForeignPlatform]| {
+            let check = foreign(Ok(platforms.to_vec()));
+            (check.state, check.found)
+        };
+        let (arm, other) = (platform("linux/arm64", true), platform("linux/s390x", false));
+        assert_eq!(seen(&[]), (State::Missing, "no emulator is registered".to_owned()));
+        assert_eq!(seen(std::slice::from_ref(&arm)), (State::Good, "linux/arm64".to_owned()));
+        let both = "linux/arm64; linux/s390x, where the image holds the emulator".to_owned();
+        assert_eq!(seen(&[arm, other]), (State::Limited, both));
+        let refused = foreign(Err(std::io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(
+            (refused.state, refused.found.as_str()),
+            (State::Missing, "cannot be read: permission denied")
+        );
     }
 
     #[test]
