@@ -19,6 +19,7 @@ mod interrupt;
 mod location;
 mod services;
 mod settings;
+mod stage_images;
 mod ui;
 
 use std::io::Write;

@@ -96,11 +96,12 @@ pub fn build(
         images: &images,
         imports: &imports,
         writer: &writer,
+        events,
         now: jiff::Timestamp::now().as_second(),
     };
     let mut outcomes = Vec::new();
     std::thread::scope(|scope| {
-        let work = |platform: &Platform| build_platform(&common, platform, events);
+        let work = |platform: &Platform| build_platform(&common, platform);
         match request.platforms.as_slice() {
             [only] => outcomes.push(work(only)),
             platforms => {
@@ -203,11 +204,7 @@ fn caches(common: &Common<'_>, built: &[PlatformBuilt]) -> Result<Vec<BuiltCache
 /// How often a build begins again because what it relied on was lost. Each time it knows one thing less.
 const MOST_ATTEMPTS: usize = 1000;
 
-fn build_platform(
-    common: &Common<'_>,
-    platform: &Platform,
-    events: &Events,
-) -> Result<PlatformBuilt, BuildError> {
+fn build_platform(common: &Common<'_>, platform: &Platform) -> Result<PlatformBuilt, BuildError> {
     let request = common.request;
     let contexts: Vec<String> = request.named_contexts.keys().cloned().collect();
     let options = StageOptions {
@@ -220,10 +217,10 @@ fn build_platform(
     let graph = StageGraph::of(common.file, &options).map_err(|problems| mistakes(request, problems))?;
     let mut done = Done::default();
     for _ in 0..MOST_ATTEMPTS {
-        let solve = Solve::new(common, graph.clone(), platform.clone(), done, events.part());
+        let solve = Solve::new(common, graph.clone(), platform.clone(), done);
         match attempt(&solve) {
             Err(BuildError::Again) => {
-                events.check()?;
+                common.events.check()?;
                 done = std::mem::take(&mut *held(&solve.done));
             }
             other => return other,

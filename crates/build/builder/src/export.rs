@@ -34,6 +34,7 @@ impl<'a> Solve<'a> {
             // Times in them are cut otherwise than asked for: they are written anew.
             self.chain(state)?;
         }
+        self.bring_all(&state.steps)?;
         for step in &state.steps {
             self.events.check()?;
             let (layer, created) = self.layer(step, writer)?;

@@ -65,6 +65,8 @@ pub(crate) struct Common<'a> {
     pub(crate) imports: &'a Imports,
     /// Keeps what goes into the store from being pruned.
     pub(crate) writer: &'a Writer,
+    /// Those of the whole build: what outlives one attempt at a platform must not be asked to stop with it.
+    pub(crate) events: &'a Events,
     /// Time of what is made now, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -80,6 +82,7 @@ pub(crate) struct Solve<'a> {
     pub(crate) graph: StageGraph,
     pub(crate) platform: Platform,
     pub(crate) events: Events,
+    whole: &'a Events,
     pub(crate) images: &'a Images,
     pub(crate) imports: &'a Imports,
     pub(crate) writer: &'a Writer,
@@ -124,14 +127,8 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<'a> Solve<'a> {
     /// A build for one platform. `done` are the steps that it did, or found to be known, before it began anew.
-    pub(crate) fn new(
-        common: &Common<'a>,
-        graph: StageGraph,
-        platform: Platform,
-        done: Done,
-        events: Events,
-    ) -> Self {
-        let Common { builder, request, file, images, imports, writer, now } = *common;
+    pub(crate) fn new(common: &Common<'a>, graph: StageGraph, platform: Platform, done: Done) -> Self {
+        let Common { builder, request, file, images, imports, writer, events: whole, now } = *common;
         let slots = graph.stages.iter().map(|_| Slot::default()).collect();
         let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
         Solve {
@@ -140,7 +137,8 @@ impl<'a> Solve<'a> {
             file,
             graph,
             platform,
-            events,
+            events: whole.part(),
+            whole,
             images,
             imports,
             writer,
@@ -181,7 +179,7 @@ impl<'a> Solve<'a> {
 
     /// Reads the caches that results are taken from.
     pub(crate) fn read_caches(&self) {
-        self.imports.read(&self.request.cache, &self.request.platforms, &self.events);
+        self.imports.read(&self.request.cache, &self.request.platforms, self.whole);
     }
 
     fn look(&self) -> Result<Option<Arc<StageState>>, Stop> {
@@ -372,6 +370,7 @@ impl<'a> Solve<'a> {
 
     /// The files of a state: its base and what its steps left, which must be known.
     pub(crate) fn chain(&self, state: &StageState) -> Result<Chain, BuildError> {
+        self.bring_all(&state.steps)?;
         let mut chain = state.base.clone();
         for step in &state.steps {
             let snapshot = self.snapshot(step, &chain)?;

@@ -1,7 +1,7 @@
 //! Results that are known: unpacked here, or a layer in a cache or in the store.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use longshore_events::{Events, Task, TaskKind};
 use longshore_image::layer::{Layer, Timestamps};
@@ -14,8 +14,11 @@ use super::import::KnownLayer;
 use crate::error::BuildError;
 use crate::key::{Key, KeyWriter};
 use crate::records::StoredLayer;
-use crate::solve::Solve;
+use crate::solve::{Solve, held};
 use crate::state::Step;
+
+/// Layers that are fetched at once.
+const MOST_AT_ONCE: usize = 4;
 
 /// A result that need not be made.
 pub(crate) enum Known {
@@ -90,6 +93,30 @@ impl<'a> Solve<'a> {
             self.records().put_layer(result, &stored)?;
         }
         Ok(layer)
+    }
+
+    /// Brings the layers of several steps into the store that are in caches, some at once.
+    pub(crate) fn bring_all(&self, steps: &[Step]) -> Result<(), BuildError> {
+        let mut wanted = Vec::new();
+        for step in steps {
+            if let Some(Known::Elsewhere(known)) = self.known(&step.snapshot)? {
+                wanted.push((step.snapshot, known));
+            }
+        }
+        let wanted = Mutex::new(wanted.into_iter());
+        let work = || -> Result<(), BuildError> {
+            loop {
+                self.events.check()?;
+                let Some((result, known)) = held(&wanted).next() else { return Ok(()) };
+                self.bring(&result, &known)?;
+            }
+        };
+        let count = held(&wanted).len().min(MOST_AT_ONCE);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+            let ended = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(BuildError::Thread)));
+            ended.fold(Ok(()), Result::and)
+        })
     }
 
     fn download(&self, known: &KnownLayer) -> Result<(), BuildError> {

@@ -18,11 +18,11 @@ use longshore_snapshot::{Ownership, Snapshots};
 
 use super::cache::CacheArgs;
 use super::values::{AgentSource, ContextPlace, HostAddress, NamedContext, SecretPlace, SecretSource, bytes};
-use crate::bases::StageImages;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::images;
 use crate::location::ImageLocation;
+use crate::stage_images::StageImages;
 use crate::ui::{CommandError, Ui, count, size};
 
 /// Largest Dockerfile that is read from standard input, in bytes.
@@ -208,7 +208,7 @@ pub(super) fn build(
     ui.show_steps();
     check_frontend(&dockerfile.bytes, ui)?;
     let request = request(arguments, dockerfile, asked, context, ui)?;
-    let found = StageImages::new(context)?;
+    let found = StageImages::new(context, ui.events())?;
     let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
     let isolate = IsolationChoice { pinned: arguments.isolation, store: &store, choice: OnceLock::new() };
     let advisor = arguments.go_cache.then(|| go_cache(&store)).transpose()?;
