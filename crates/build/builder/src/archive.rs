@@ -21,7 +21,7 @@ use longshore_snapshot::{Metadata, NodeKind};
 use crate::error::InstructionErrorKind;
 use crate::place::Placer;
 use crate::select::Selected;
-use crate::tree::{below_root, resolve_links};
+use crate::tree::{FileTree, TreeError, below_root, resolve_links};
 
 /// What a name begins with that says that another is gone.
 const WHITEOUT: &[u8] = b".wh.";
@@ -62,7 +62,8 @@ pub enum ArchiveError {
 
 /// Unpacks a selected file if it is an archive. False where it is none.
 pub(crate) fn unpack(placer: &mut Placer<'_, '_>, selected: &Selected) -> Result<bool, InstructionErrorKind> {
-    if !matches!(selected.node.kind, NodeKind::File { .. }) || !is_archive(placer, selected)? {
+    let is_file = matches!(selected.node.kind, NodeKind::File { .. });
+    if !is_file || !is_archive(placer.tree, &selected.place)? {
         return Ok(false);
     }
     let file = placer.tree.open(&selected.place)?;
@@ -86,8 +87,8 @@ pub(crate) fn unpack(placer: &mut Placer<'_, '_>, selected: &Selected) -> Result
 }
 
 /// Whether the first entry can be read. A tar without entries is none, as for BuildKit.
-fn is_archive(placer: &Placer<'_, '_>, selected: &Selected) -> Result<bool, InstructionErrorKind> {
-    let file = placer.tree.open(&selected.place)?;
+pub(crate) fn is_archive(tree: &dyn FileTree, place: &Path) -> Result<bool, TreeError> {
+    let file = tree.open(place)?;
     let Ok(reader) = packed::decompressed(file) else { return Ok(false) };
     Ok(matches!(entries(reader).next_entry(), Ok(Some(_))))
 }

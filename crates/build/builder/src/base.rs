@@ -127,8 +127,8 @@ impl<'a> Solve<'a> {
         match context {
             Context::Image(image) => self.state_on(&image.select(platform)?, platform),
             Context::Reference(reference) => self.state_of_image(&reference.familiar(), platform, None),
-            Context::Folder(_) => {
-                let tree = self.named_tree(name)?;
+            Context::Folder(_) | Context::Fetched(_) | Context::Address(_) => {
+                let tree = self.named_tree(name, mode)?;
                 let mut state = self.scratch(platform);
                 let key = self.tree_key(&*tree, "")?;
                 if mode == Mode::Build {

@@ -16,6 +16,7 @@ use crate::error::BuildError;
 use crate::export::{Exported, keep};
 use crate::files::BuiltFiles;
 use crate::images::Images;
+use crate::remote::Asked;
 use crate::request::BuildRequest;
 use crate::solve::{Common, Done, Solve, Stop, held};
 use crate::source::{ImageSource, Isolate, StepAdvisor};
@@ -87,13 +88,14 @@ pub fn build(
 ) -> Result<BuildOutcome, BuildError> {
     let file = read(request, events)?;
     let writer = builder.store.writer()?;
-    let images = Images::default();
+    let (images, asked) = (Images::default(), Asked::default());
     let imports = Imports::default();
     let common = Common {
         builder,
         request,
         file: &file,
         images: &images,
+        asked: &asked,
         imports: &imports,
         writer: &writer,
         events,
@@ -175,7 +177,7 @@ fn read(request: &BuildRequest, events: &Events) -> Result<Dockerfile, BuildErro
     let parsed = parse(&request.dockerfile.bytes);
     let (errors, warnings): (Vec<_>, Vec<_>) =
         parsed.diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
-    for warning in warnings {
+    for warning in warnings.into_iter().filter(|_| !request.is_continued) {
         let line = parsed.file.line_of(warning.span.start);
         events.warn(format!("{}:{line}: {}", request.dockerfile.name(), warning.message));
     }

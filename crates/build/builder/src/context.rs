@@ -10,11 +10,11 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use longshore_dockerfile::Diagnostic;
 use longshore_dockerfile::ignore::FolderMatches;
 use longshore_files::{FileError, FileInstant, Root, Stat};
 use longshore_snapshot::NodeKind;
 
+use crate::error::BuildError;
 use crate::memory::HashMemory;
 use crate::rules::Rules;
 use crate::tree::{FileNode, FileTree, TreeError, hash_reader, resolve_links};
@@ -31,11 +31,6 @@ impl ContextTree {
     /// Opens the context in `folder`. Errors: it cannot be opened as a folder.
     pub(crate) fn open(folder: &Path, ignore: Rules, memory: HashMemory) -> Result<Self, FileError> {
         Ok(ContextTree { folder: folder.to_owned(), root: Root::open(folder)?, ignore, memory })
-    }
-
-    /// Keeps what was hashed for the next build.
-    pub(crate) fn remember(&self) -> Result<(), FileError> {
-        self.memory.save()
     }
 
     fn error<'p>(
@@ -123,11 +118,6 @@ impl ContextTree {
         found.sort_by(|a: &(OsString, Metadata), b| a.0.cmp(&b.0));
         Ok(found)
     }
-
-    /// Whether something stands at a path that .dockerignore leaves out.
-    pub(crate) fn hides(&self, path: &Path) -> bool {
-        self.ignore.matches(path) && fs::symlink_metadata(self.folder.join(path)).is_ok()
-    }
 }
 
 impl FileTree for ContextTree {
@@ -175,6 +165,14 @@ impl FileTree for ContextTree {
         Ok(hash)
     }
 
+    fn hides(&self, path: &Path) -> bool {
+        self.ignore.matches(path) && fs::symlink_metadata(self.folder.join(path)).is_ok()
+    }
+
+    fn remember(&self) -> Result<(), FileError> {
+        self.memory.save()
+    }
+
     fn resolve(&self, path: &Path) -> Result<PathBuf, TreeError> {
         resolve_links(path, &mut |place| {
             let Some(metadata) = self.metadata(place)? else { return Ok(None) };
@@ -183,31 +181,26 @@ impl FileTree for ContextTree {
     }
 }
 
-/// A file of rules that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum IgnoreError {
-    #[error(transparent)]
-    File(#[from] FileError),
-    #[error("{} has malformed patterns", file.display())]
-    Patterns { file: PathBuf, text: Vec<u8>, problems: Vec<Diagnostic> },
+/// The file of rules beside a Dockerfile.
+pub(crate) fn ignore_file(dockerfile: &Path) -> PathBuf {
+    let mut name = dockerfile.file_name().unwrap_or(OsStr::new("Dockerfile")).to_owned();
+    name.push(".dockerignore");
+    dockerfile.with_file_name(name)
 }
 
-/// The rules in the file beside a Dockerfile, else those of the context's own .dockerignore.
-pub(crate) fn ignore_file(context: &Path, dockerfile: Option<&Path>) -> Result<Rules, IgnoreError> {
-    let beside = dockerfile.map(|path| {
-        let mut name = path.file_name().unwrap_or(OsStr::new("Dockerfile")).to_owned();
-        name.push(".dockerignore");
-        path.with_file_name(name)
-    });
-    for path in beside.into_iter().chain([context.join(".dockerignore")]) {
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let refuse =
-                    |problems| IgnoreError::Patterns { file: path.clone(), text: bytes.clone(), problems };
-                return Rules::parse(&bytes).map_err(refuse);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(FileError::of("read", &path)(error).into()),
+/// Reads a file of rules; nothing where it is not there.
+type ReadFile<'r> = dyn FnMut(&Path) -> Result<Option<Vec<u8>>, BuildError> + 'r;
+
+/// The rules in the first of several files that is there.
+pub(crate) fn read_rules(files: Vec<PathBuf>, read: &mut ReadFile<'_>) -> Result<Rules, BuildError> {
+    for file in files {
+        if let Some(bytes) = read(&file)? {
+            let refuse = |problems| BuildError::Dockerfile {
+                file: file.display().to_string(),
+                source_text: bytes.clone(),
+                diagnostics: problems,
+            };
+            return Rules::parse(&bytes).map_err(refuse);
         }
     }
     Ok(Rules::default())

@@ -1,57 +1,84 @@
 //! The build context and its named sisters, each opened once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::context::{ContextTree, IgnoreError, ignore_file};
+use crate::context::{ContextTree, ignore_file, read_rules};
 use crate::error::BuildError;
+use crate::fetched::{ContextError, FetchedContext};
 use crate::key::KeyWriter;
 use crate::memory::HashMemory;
-use crate::request::Context;
-use crate::solve::{Solve, held};
+use crate::request::{Context, DockerfilePlace};
+use crate::solve::{Mode, Solve, Stop, held};
+use crate::tree::FileTree;
 
 impl<'a> Solve<'a> {
     /// The build context.
-    pub(crate) fn context(&self) -> Result<Arc<ContextTree>, BuildError> {
+    pub(crate) fn context(&self) -> Result<Arc<dyn FileTree>, BuildError> {
         if let Some(tree) = self.context.get() {
             return Ok(Arc::clone(tree));
         }
-        let Context::Folder(folder) = &self.request.context else {
-            let what = "is an image, and the build context must be a folder".to_owned();
-            return Err(BuildError::NamedContext { name: "context".to_owned(), what });
-        };
-        let tree = self.open_context(folder, self.request.dockerfile.path.as_deref())?;
+        let tree = match &self.request.context {
+            Context::Folder(folder) => {
+                let beside = match &self.request.dockerfile.place {
+                    DockerfilePlace::Disk(path) => Some(path.as_path()),
+                    DockerfilePlace::Context(_) | DockerfilePlace::Pipe => None,
+                };
+                self.open_folder("", folder, beside)
+            }
+            Context::Fetched(fetched) => fetched.ignoring(&self.request.dockerfile.place),
+            Context::Address(address) => {
+                let fetched = FetchedContext::fetch(&self.fetcher(), address, self.snapshots(), true);
+                match fetched.map_err(|error| error.of(""))? {
+                    Some(fetched) => fetched.ignoring(&self.request.dockerfile.place),
+                    None => Err(ContextError::Image.of("")),
+                }
+            }
+            Context::Image(_) | Context::Reference(_) => Err(ContextError::Image.of("")),
+        }?;
         Ok(Arc::clone(self.context.get_or_init(|| tree)))
     }
 
-    /// A named context that is a folder.
-    pub(crate) fn named_tree(&self, name: &str) -> Result<Arc<ContextTree>, BuildError> {
+    /// A named context that is no image. While probing no server is asked.
+    pub(crate) fn named_tree(&self, name: &str, mode: Mode) -> Result<Arc<dyn FileTree>, Stop> {
         let mut named = held(&self.named);
         if let Some(tree) = named.get(name) {
             return Ok(Arc::clone(tree));
         }
-        let Some(Context::Folder(folder)) = self.named_context(name) else {
-            let what = "is no folder".to_owned();
-            return Err(BuildError::NamedContext { name: name.to_owned(), what });
+        let tree = match self.named_context(name) {
+            Some(Context::Folder(folder)) => self.open_folder(name, folder, None)?,
+            Some(Context::Fetched(fetched)) => fetched.tree(),
+            Some(Context::Address(address)) => {
+                let (fetcher, asks) = (self.fetcher(), mode == Mode::Build);
+                let tree = FetchedContext::fetch_named(&fetcher, address, asks);
+                tree.map_err(|error| error.of(name))?.ok_or(Stop::Unknown)?
+            }
+            Some(Context::Image(_) | Context::Reference(_)) | None => {
+                return Err(ContextError::Image.of(name).into());
+            }
         };
-        let tree = self.open_context(folder, None)?;
         named.insert(name.to_owned(), Arc::clone(&tree));
         Ok(tree)
     }
 
-    fn open_context(&self, folder: &Path, dockerfile: Option<&Path>) -> Result<Arc<ContextTree>, BuildError> {
-        let ignore = ignore_file(folder, dockerfile).map_err(|error| match error {
-            IgnoreError::File(error) => BuildError::from(error),
-            IgnoreError::Patterns { file, text, problems } => BuildError::Dockerfile {
-                file: file.display().to_string(),
-                source_text: text,
-                diagnostics: problems,
-            },
-        })?;
+    fn open_folder(
+        &self,
+        name: &str,
+        folder: &Path,
+        dockerfile: Option<&Path>,
+    ) -> Result<Arc<dyn FileTree>, BuildError> {
+        let failed = |error| ContextError::from(error).of(name);
         let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = KeyWriter::new("context").bytes(path.as_os_str().as_encoded_bytes()).finish();
-        let memory = HashMemory::open(self.records().hashes(&name));
-        Ok(Arc::new(ContextTree::open(folder, ignore, memory)?))
+        let key = KeyWriter::new("context").bytes(path.as_os_str().as_encoded_bytes()).finish();
+        let memory = HashMemory::open(self.records().hashes(&key));
+        let files: Vec<PathBuf> =
+            dockerfile.map(ignore_file).into_iter().chain([folder.join(".dockerignore")]).collect();
+        let ignore = read_rules(files, &mut |path| match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(longshore_files::FileError::of("read", path)(error))),
+        })?;
+        Ok(Arc::new(ContextTree::open(folder, ignore, memory).map_err(failed)?))
     }
 
     /// Keeps what was hashed for the next build.

@@ -13,6 +13,7 @@ use longshore_sandbox::SandboxError;
 use longshore_snapshot::SnapshotError;
 use longshore_store::StoreError;
 
+use crate::fetched::ContextError;
 use crate::mode::ModeError;
 use crate::place::PlaceError;
 use crate::remote::{FetchError, without_credentials};
@@ -78,13 +79,14 @@ pub enum BuildError {
     /// An image's document cannot be written as JSON.
     #[error("cannot write the image's documents")]
     Json(#[from] serde_json::Error),
-    /// A context by name is there twice, or is no context.
-    #[error("the build context `{name}` {what}")]
-    NamedContext {
-        /// Its name.
+    /// A build context cannot be opened.
+    #[error("cannot open the build context{}", named(name))]
+    Context {
+        /// Its name; empty for the one without.
         name: String,
-        /// What is wrong with it.
-        what: String,
+        /// Why not.
+        #[source]
+        source: Box<ContextError>,
     },
     /// Nothing that isolates RUN steps works here.
     #[error(transparent)]
@@ -115,6 +117,10 @@ pub enum BuildError {
     Cancelled(#[from] Cancelled),
 }
 
+fn named(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" `{name}`") }
+}
+
 fn count(diagnostics: &[Diagnostic]) -> String {
     match diagnostics.len() {
         1 => "a mistake".to_owned(),
@@ -138,6 +144,7 @@ impl BuildError {
         match self {
             BuildError::Pruned(_) => Some("build again: it is then made anew".to_owned()),
             BuildError::Isolation(error) => error.hint(),
+            BuildError::Context { source, .. } => source.hint(),
             BuildError::Instruction(error) => error.kind.hint(),
             BuildError::Content(error) => error.hint(),
             BuildError::Copy(error) => error.hint(),
@@ -326,7 +333,7 @@ fn ended(command: &str, status: &longshore_sandbox::Status) -> String {
 }
 
 impl InstructionErrorKind {
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         use InstructionErrorKind::{Cancelled, Fetch, Place, Sandbox, Snapshot};
         if let Fetch { source, .. } = self {
             return source.is_cancelled();

@@ -3,15 +3,19 @@
 use longshore_dockerfile::instruction::Source;
 use longshore_dockerfile::{Base, InstructionKind};
 
+use crate::request::{Context, DockerfilePlace};
 use crate::solve::{At, Solve};
 
 impl<'a> Solve<'a> {
     /// What tells this project from others: the Dockerfile's path, or the context's where the Dockerfile came through a pipe.
     pub(crate) fn project(&self) -> String {
-        let path = match (&self.request.dockerfile.path, &self.request.context) {
-            (Some(path), _) => path.clone(),
-            (None, crate::request::Context::Folder(folder)) => folder.clone(),
-            (None, _) => std::path::PathBuf::new(),
+        let path = match (&self.request.dockerfile.place, &self.request.context) {
+            (DockerfilePlace::Disk(path), _) => path.clone(),
+            (_, Context::Folder(folder)) => folder.clone(),
+            (DockerfilePlace::Context(path), Context::Fetched(context)) => {
+                return format!("{} {}", context.name(), path.display());
+            }
+            _ => std::path::PathBuf::new(),
         };
         std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned()
     }

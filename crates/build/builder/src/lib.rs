@@ -20,6 +20,7 @@ mod contexts;
 mod error;
 mod export;
 mod facts;
+mod fetched;
 mod files;
 mod golang;
 mod images;
@@ -37,6 +38,7 @@ mod remote;
 mod request;
 mod rules;
 mod run;
+mod scoped;
 mod select;
 mod slot;
 mod solve;
@@ -52,10 +54,16 @@ pub use archive::ArchiveError;
 pub use build::{BuildOutcome, Builder, PlatformImage, build};
 pub use cache::{BuiltCache, CacheMode, CachePlace, CacheSource};
 pub use error::{BuildError, InstructionError, InstructionErrorKind, Place};
+pub use fetched::{
+    ContextAddress, ContextError, ContextRequest, ContextSource, FetchedContext, fetch_context,
+};
 pub use files::{BuiltFiles, FileChoice};
 pub use place::PlaceError;
 pub use remote::{AddressError, FetchError};
-pub use request::{BuildRequest, CacheRequest, Context, DockerfileSource, NetworkMode, NoCache, Secret};
+pub use request::{
+    BuildRequest, CacheRequest, Context, Credentials, DockerfilePlace, DockerfileSource, NetworkMode,
+    NoCache, Secret,
+};
 pub use select::SelectError;
 pub use source::{Advice, AdvisedMount, ImageSource, Isolate, StageFiles, StepAdvisor, StepFacts};
 pub use tree::TreeError;

@@ -284,7 +284,7 @@ impl<'a> Solve<'a> {
 
     fn secret(&self, at: &At<'_>, mount: &PreparedMount, mounted: &mut Mounted) -> Result<(), Stop> {
         let spec = &mount.spec;
-        let Some(secret) = self.request.secrets.get(&spec.id) else {
+        let Some(secret) = self.request.credentials.secrets.get(&spec.id) else {
             return if spec.required {
                 Err(failed(at, InstructionErrorKind::NoSecret(spec.id.clone())))
             } else {
@@ -311,7 +311,7 @@ impl<'a> Solve<'a> {
         mounted: &mut Mounted,
     ) -> Result<(), Stop> {
         let spec = &mount.spec;
-        let Some(socket) = self.request.ssh.get(&spec.id) else {
+        let Some(socket) = self.request.credentials.ssh.get(&spec.id) else {
             return if spec.required {
                 Err(failed(at, InstructionErrorKind::NoAgent(spec.id.clone())))
             } else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use longshore_snapshot::{Draft, Snapshot};
 
 use crate::error::{BuildError, InstructionErrorKind};
+use crate::fetched::ContextError;
 use crate::key::{Key, KeyWriter};
 use crate::request::Context;
 use crate::select::{Filter, describe, select};
@@ -32,7 +33,10 @@ impl<'a> Solve<'a> {
             return Ok(Origin::State(self.state_of(index, mode)?));
         }
         match self.named_context(name) {
-            Some(Context::Folder(_)) => return Ok(Origin::Named(name.to_owned())),
+            Some(Context::Folder(_) | Context::Fetched(_) | Context::Address(_)) => {
+                self.named_tree(name, mode)?;
+                return Ok(Origin::Named(name.to_owned()));
+            }
             Some(context) => {
                 let state = self.state_of_context(name, context, None, mode)?;
                 return Ok(Origin::State(Arc::new(state)));
@@ -50,7 +54,9 @@ impl<'a> Solve<'a> {
     pub(crate) fn tree(&self, origin: &Origin) -> Result<Arc<dyn FileTree>, BuildError> {
         Ok(match origin {
             Origin::Context => self.context()?,
-            Origin::Named(name) => self.named_tree(name)?,
+            Origin::Named(name) => {
+                held(&self.named).get(name).cloned().ok_or_else(|| ContextError::Image.of(name))?
+            }
             Origin::State(state) => Arc::new(SnapshotTree(self.view(state)?)),
         })
     }

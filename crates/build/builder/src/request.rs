@@ -9,6 +9,8 @@ use longshore_oci::{Platform, Reference};
 
 use crate::cache::{CacheMode, CacheSource};
 
+use crate::fetched::{ContextAddress, FetchedContext};
+
 /// A Dockerfile to build, and how.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
@@ -32,10 +34,8 @@ pub struct BuildRequest {
     pub annotations: Vec<(String, String)>,
     /// Names and addresses for /etc/hosts of RUN steps.
     pub hosts: Vec<(String, String)>,
-    /// Secrets by id.
-    pub secrets: BTreeMap<String, Secret>,
-    /// Sockets of ssh agents by id.
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// What steps and git may log in with.
+    pub credentials: Credentials,
     /// Which steps are done again though they are known.
     pub no_cache: NoCache,
     /// Whether stages that the target does not need are built too.
@@ -58,6 +58,8 @@ pub struct BuildRequest {
     pub cache: CacheRequest,
     /// Whether the target's files are wanted: [`crate::BuildOutcome::files`].
     pub wants_files: bool,
+    /// Whether another process of the same build read the Dockerfile before, and said what there is to say about it.
+    pub is_continued: bool,
 }
 
 /// Which caches a build takes from, and which it leaves.
@@ -78,14 +80,28 @@ pub struct CacheRequest {
 pub struct DockerfileSource {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Its file, for messages and for the .dockerignore beside it; none where it came through a pipe.
-    pub path: Option<PathBuf>,
+    /// Where it stands, for messages and for the .dockerignore beside it.
+    pub place: DockerfilePlace,
+}
+
+/// Where a Dockerfile stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerfilePlace {
+    /// On this machine's disk.
+    Disk(PathBuf),
+    /// In the build context, which comes from elsewhere: its path there.
+    Context(PathBuf),
+    /// Nowhere: it came through a pipe.
+    Pipe,
 }
 
 impl DockerfileSource {
     /// Its name, for messages.
     pub fn name(&self) -> String {
-        self.path.as_ref().map_or_else(|| "Dockerfile".to_owned(), |path| path.display().to_string())
+        match &self.place {
+            DockerfilePlace::Disk(path) | DockerfilePlace::Context(path) => path.display().to_string(),
+            DockerfilePlace::Pipe => "Dockerfile".to_owned(),
+        }
     }
 }
 
@@ -94,10 +110,23 @@ impl DockerfileSource {
 pub enum Context {
     /// A folder.
     Folder(PathBuf),
+    /// What was fetched already: an archive, or what an address holds.
+    Fetched(FetchedContext),
+    /// A git repository, or something on a web server.
+    Address(ContextAddress),
     /// An image, whichever way it was found.
     Image(Box<Image>),
     /// A name that a registry or the store knows.
     Reference(Reference),
+}
+
+/// What a build is trusted with.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of ssh agents by id.
+    pub ssh: BTreeMap<String, PathBuf>,
 }
 
 /// A secret: a file or a value that a RUN step sees by a mount only. It does not print.

@@ -18,15 +18,16 @@ use longshore_store::Writer;
 use crate::base::at_from;
 use crate::build::Builder;
 use crate::cache::{Imports, Told};
-use crate::context::ContextTree;
 use crate::error::BuildError;
 use crate::images::Images;
 use crate::metadata::{self, Scope};
 use crate::records::Records;
+use crate::remote::Asked;
 use crate::request::{BuildRequest, Context};
 use crate::slot::{Slot, Turn};
 use crate::state::StageState;
 use crate::transfer::{Prepared, PreparedPlace};
+use crate::tree::FileTree;
 
 /// Whether steps are done, or only their keys are worked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(crate) struct Common<'a> {
     pub(crate) request: &'a BuildRequest,
     pub(crate) file: &'a Dockerfile,
     pub(crate) images: &'a Images,
+    /// What addresses were found to hold.
+    pub(crate) asked: &'a Asked,
     /// Caches to take results from.
     pub(crate) imports: &'a Imports,
     /// Keeps what goes into the store from being pruned.
@@ -84,6 +87,7 @@ pub(crate) struct Solve<'a> {
     pub(crate) events: Events,
     whole: &'a Events,
     pub(crate) images: &'a Images,
+    pub(crate) asked: &'a Asked,
     pub(crate) imports: &'a Imports,
     pub(crate) writer: &'a Writer,
     /// Time of what is made now, in seconds since 1970.
@@ -96,8 +100,8 @@ pub(crate) struct Solve<'a> {
     pub(crate) prefix: String,
     slots: Vec<Slot>,
     snapshots: OnceLock<Snapshots>,
-    pub(crate) context: OnceLock<Arc<ContextTree>>,
-    pub(crate) named: Mutex<HashMap<String, Arc<ContextTree>>>,
+    pub(crate) context: OnceLock<Arc<dyn FileTree>>,
+    pub(crate) named: Mutex<HashMap<String, Arc<dyn FileTree>>>,
     pub(crate) prepared: Mutex<HashMap<PreparedPlace, Arc<Prepared>>>,
     /// The steps that were shown.
     pub(crate) done: Mutex<Done>,
@@ -128,7 +132,7 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> Solve<'a> {
     /// A build for one platform. `done` are the steps that it did, or found to be known, before it began anew.
     pub(crate) fn new(common: &Common<'a>, graph: StageGraph, platform: Platform, done: Done) -> Self {
-        let Common { builder, request, file, images, imports, writer, events: whole, now } = *common;
+        let Common { builder, request, file, images, asked, imports, writer, events: whole, now } = *common;
         let slots = graph.stages.iter().map(|_| Slot::default()).collect();
         let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
         Solve {
@@ -140,6 +144,7 @@ impl<'a> Solve<'a> {
             events: whole.part(),
             whole,
             images,
+            asked,
             imports,
             writer,
             now,

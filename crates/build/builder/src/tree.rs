@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use longshore_files::FileError;
 use longshore_files::Stat;
 pub(crate) use longshore_snapshot::below_root;
 use longshore_snapshot::{NodeKind, SnapshotError, View};
@@ -84,6 +85,16 @@ pub(crate) trait FileTree: Send + Sync {
     fn open(&self, path: &Path) -> Result<File, TreeError>;
     /// Hash of a regular file's content.
     fn hash(&self, path: &Path, node: &FileNode) -> Result<[u8; 32], TreeError>;
+
+    /// Whether something stands at a path that rules of the tree's own leave out.
+    fn hides(&self, _: &Path) -> bool {
+        false
+    }
+
+    /// Keeps what was hashed for the next build, where that is of use.
+    fn remember(&self) -> Result<(), FileError> {
+        Ok(())
+    }
 
     /// Where a path leads when all links are followed, whether or not something is there.
     fn resolve(&self, path: &Path) -> Result<PathBuf, TreeError> {

@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod cli;
 mod conformance;
+mod contexts;
 mod crash;
 mod dockerfile;
 mod foreign;
@@ -12,8 +13,8 @@ mod image;
 mod known;
 mod outputs;
 mod remote;
-mod rungs;
 mod run;
+mod rungs;
 mod schema;
 
 use longshore_testkit::Suite;
@@ -23,7 +24,7 @@ fn main() -> std::process::ExitCode {
     let suite = cli::add(suite);
     let suite = image::add(suite);
     let suite = build::add(suite);
-    let suite = outputs::add(suite);
+    let suite = contexts::add(outputs::add(suite));
     let suite = crash::add(suite);
     let suite = dockerfile::add(suite);
     let suite = known::add(suite);

@@ -17,7 +17,7 @@ use longshore_process::{Command, Environment, ProcessError, ProcessErrorKind};
 use longshore_store::Store;
 
 use super::address::{GitAddress, is_commit};
-use super::error::FetchError;
+use super::error::{AddressError, FetchError};
 use super::used;
 use crate::key::{Key, KeyWriter};
 
@@ -292,6 +292,28 @@ fn says(error: &ProcessError, parts: &[&str]) -> bool {
     match &error.kind {
         ProcessErrorKind::Failed { output, .. } => parts.iter().any(|part| output.contains(part)),
         _ => false,
+    }
+}
+
+/// What an address means that names its commit, so that no server need be asked. Errors: it must name one and does not.
+pub(crate) fn pinned(address: &GitAddress) -> Result<Option<Resolved>, FetchError> {
+    if let Some(reference) = address.reference.as_deref().filter(|reference| is_commit(reference)) {
+        return Ok(Some(Resolved::commit(reference)));
+    }
+    if !address.by_commit {
+        return Ok(None);
+    }
+    match address.checksum.as_deref().filter(|checksum| is_commit(checksum)) {
+        Some(checksum) => Ok(Some(Resolved::commit(checksum))),
+        None => {
+            let checksum = address.checksum.clone().unwrap_or_default();
+            Err(AddressError::value(
+                "checksum",
+                &checksum,
+                "a whole commit where fetch-by-commit is asked for",
+            )
+            .into())
+        }
     }
 }
 

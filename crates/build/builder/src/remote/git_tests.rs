@@ -89,3 +89,19 @@ fn keys_are_used_by_wish_only() {
     let given = environment(Some(Path::new("/agent")));
     assert!(given.contains("/agent") && !given.contains("IdentityFile"), "{given}");
 }
+
+#[test]
+fn a_commit_needs_no_server() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let reference = |text: &str| GitAddress { reference: Some(text.to_owned()), ..GitAddress::default() };
+    assert_eq!(pinned(&reference(commit)).unwrap(), Some(Resolved::commit(commit)));
+    assert_eq!(pinned(&reference(&commit[..39])).unwrap(), None);
+    assert_eq!(pinned(&reference("main")).unwrap(), None);
+    let by_commit = |checksum: &str| GitAddress {
+        by_commit: true,
+        checksum: Some(checksum.to_owned()),
+        ..reference("main")
+    };
+    assert_eq!(pinned(&by_commit(commit)).unwrap(), Some(Resolved::commit(commit)));
+    assert!(pinned(&by_commit("0123")).is_err());
+}

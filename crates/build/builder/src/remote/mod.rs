@@ -6,6 +6,7 @@
 mod address;
 mod checkout;
 mod error;
+mod fetcher;
 mod git;
 mod shown;
 mod web;
@@ -15,28 +16,22 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use longshore_dockerfile::instruction::Transfer;
-use longshore_events::{Task, TaskKind};
 use longshore_files::{AtomicFile, FileError};
 use longshore_oci::{Algorithm, Digest};
 use longshore_snapshot::NodeKind;
 
-use self::address::{GitAddress, WebAddress};
-use self::git::{Access, Git, Resolved};
-use self::web::Web;
+use self::address::GitAddress;
 use crate::error::InstructionErrorKind;
-use crate::key::{Key, KeyWriter};
 use crate::origin::failed;
-use crate::rules::Rules;
-use crate::solve::{At, Mode, Solve, Stop, held};
+use crate::solve::{At, Mode, Solve, Stop};
 use crate::tree::{FileNode, FileTree, SingleFile, TreeError};
 
 pub(crate) use self::address::Address;
 pub use self::error::{AddressError, FetchError};
+pub(crate) use self::fetcher::{Asked, Fetcher, Remote, WebFile};
 pub(crate) use self::shown::without_credentials;
 
 /// A tree with one file whose content stands in the Dockerfile.
@@ -100,30 +95,6 @@ struct Wanted<'w> {
     keep_git_dir: Option<bool>,
 }
 
-/// What an address holds, known by its identity and fetched when it is needed.
-pub(crate) struct Remote {
-    /// Equal for equal content under equal names.
-    identity: Key,
-    /// Pattern for what of the tree is meant.
-    pub(crate) path: String,
-    address: String,
-    source: Source,
-    tree: Mutex<Option<Arc<dyn FileTree>>>,
-}
-
-enum Source {
-    Web { address: WebAddress, digest: Digest, is_pinned: bool },
-    Git { address: GitAddress, resolved: Resolved, keeps_git_folder: bool },
-}
-
-impl Remote {
-    /// Writes into a key what is taken of it.
-    pub(crate) fn describe(&self, unpack: bool, exclude: Option<&Rules>, key: &mut KeyWriter) {
-        key.text("address").key(&self.identity).flag(unpack);
-        key.optional(exclude.map(ToString::to_string).as_deref());
-    }
-}
-
 impl<'a> Solve<'a> {
     /// A source of COPY or ADD that is an address.
     pub(crate) fn remote(
@@ -153,124 +124,35 @@ impl<'a> Solve<'a> {
 
     /// What an address holds. While probing no server is asked.
     fn fetch(&self, at: &At<'_>, address: &Address, wanted: &Wanted<'_>, mode: Mode) -> Result<Remote, Stop> {
-        let shown = address.shown();
-        let (identity, path, source) = match address {
-            Address::Web(web) => self.find_file(at, web, wanted, mode)?,
-            Address::Git(git) => self.find_commit(at, git, wanted, mode)?,
-        };
-        Ok(Remote { identity, path, address: shown, source, tree: Mutex::default() })
-    }
-
-    fn find_file(
-        &self,
-        at: &At<'_>,
-        address: &WebAddress,
-        wanted: &Wanted<'_>,
-        mode: Mode,
-    ) -> Result<(Key, String, Source), Stop> {
-        let digest = match wanted.checksum {
-            Some(checksum) => sha256(checksum).map_err(|kind| failed(at, kind))?,
-            None if mode == Mode::Probe => return Err(Stop::Unknown),
-            None => {
-                let _alone = self.alone("address", address.url.as_str())?;
-                let asked = self.web().ask(address);
-                asked.map_err(|error| failed_fetch(at, &longshore_http::redacted(&address.url), error))?
+        let asks = mode == Mode::Build;
+        let found = match address {
+            Address::Web(web) => {
+                let checksum = wanted.checksum.map(sha256).transpose();
+                self.fetcher().file(web, checksum.map_err(|kind| failed(at, kind))?, asks)
+            }
+            Address::Git(git) => {
+                let mut git = git.clone();
+                let keeps_git_folder = merge(&mut git, wanted).map_err(|kind| failed(at, kind))?;
+                self.fetcher().repository(&git, keeps_git_folder, asks)
             }
         };
-        let identity = web::identity(address, &digest);
-        let is_pinned = wanted.checksum.is_some();
-        Ok((identity, literal(&address.name), Source::Web { address: address.clone(), digest, is_pinned }))
-    }
-
-    fn find_commit(
-        &self,
-        at: &At<'_>,
-        address: &GitAddress,
-        wanted: &Wanted<'_>,
-        mode: Mode,
-    ) -> Result<(Key, String, Source), Stop> {
-        let mut address = address.clone();
-        let keeps_git_folder = merge(&mut address, wanted).map_err(|kind| failed(at, kind))?;
-        let named = pinned(&address).map_err(|error| failed_fetch(at, &address.shown(), error))?;
-        let resolved = match named {
-            Some(resolved) => resolved,
-            None if mode == Mode::Probe => return Err(Stop::Unknown),
-            None => {
-                let _alone = self.alone("git", &address.remote)?;
-                let resolved = self.with_git(&address, |git| git.resolve());
-                resolved.map_err(|error| failed_fetch(at, &address.shown(), error))?
-            }
-        };
-        let checked = resolved.check(address.checksum.as_deref());
-        checked.map_err(|error| failed_fetch(at, &address.shown(), error))?;
-        let identity = git::identity(&address, &resolved, keeps_git_folder);
-        let path = literal(&address.folder);
-        Ok((identity, path, Source::Git { address, resolved, keeps_git_folder }))
+        let found = found.map_err(|error| failed_fetch(at, &address.shown(), error))?;
+        found.ok_or(Stop::Unknown)
     }
 
     /// The files of an address, fetched if they are not here.
     pub(crate) fn remote_tree(&self, at: &At<'_>, remote: &Remote) -> Result<Arc<dyn FileTree>, Stop> {
-        let mut tree = held(&remote.tree);
-        if let Some(tree) = &*tree {
-            return Ok(Arc::clone(tree));
+        self.fetcher().tree(remote).map_err(|error| failed_fetch(at, &remote.address, error))
+    }
+
+    pub(crate) fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher {
+            builder: self.builder,
+            credentials: &self.request.credentials,
+            asked: self.asked,
+            records: self.records(),
+            events: &self.events,
         }
-        let made: Arc<dyn FileTree> = match &remote.source {
-            Source::Web { address, digest, is_pinned } => {
-                let _alone = self.alone("content", digest.encoded())?;
-                let file = self.web().file(address, digest, *is_pinned);
-                Arc::new(file.map_err(|error| failed_fetch(at, &remote.address, error))?)
-            }
-            Source::Git { address, resolved, keeps_git_folder } => {
-                let _alone = self.alone("git", &address.remote)?;
-                let store = self.builder.store;
-                let checkout = self.with_git(address, |git| {
-                    checkout::Checkout::make(git, store, address, resolved, *keeps_git_folder)
-                });
-                Arc::new(checkout.map_err(|error| failed_fetch(at, &remote.address, error))?)
-            }
-        };
-        *tree = Some(Arc::clone(&made));
-        Ok(made)
-    }
-
-    fn web(&self) -> Web<'_> {
-        Web { store: self.builder.store, http: self.builder.http, events: &self.events }
-    }
-
-    /// Works with a repository, whose lock the caller holds.
-    fn with_git<T>(
-        &self,
-        address: &GitAddress,
-        work: impl FnOnce(&Git<'_>) -> Result<T, FetchError>,
-    ) -> Result<T, FetchError> {
-        let task: Task = self.events.task(TaskKind::Download, address.shown());
-        let access = self.access();
-        let is_offline = self.builder.http.is_none();
-        let surroundings = (&self.builder.environment, &access);
-        let git = Git::new(self.builder.store, address, surroundings, is_offline, &task)?;
-        let done = work(&git)?;
-        task.done("");
-        Ok(done)
-    }
-
-    /// The ssh agent and the secrets that were given for git, by the names that BuildKit has for them.
-    fn access(&self) -> Access {
-        let secret = |id: &str| {
-            let secret = self.request.secrets.get(id)?;
-            let text = String::from_utf8_lossy(secret.reveal()).trim().to_owned();
-            (!text.is_empty()).then_some(text)
-        };
-        let token = |token: String| format!("basic {}", BASE64.encode(format!("x-access-token:{token}")));
-        Access {
-            agent: self.request.ssh.get("default").cloned(),
-            authorization: secret("GIT_AUTH_HEADER").or_else(|| secret("GIT_AUTH_TOKEN").map(token)),
-        }
-    }
-
-    /// Keeps other builds from fetching the same at the same time: they find what this one leaves.
-    fn alone(&self, kind: &str, name: &str) -> Result<longshore_files::Lock, Stop> {
-        let key = KeyWriter::new(kind).text(name).finish();
-        Ok(self.records().lock(&key.hex(), &self.events)?)
     }
 }
 
@@ -291,28 +173,6 @@ fn merge(address: &mut GitAddress, wanted: &Wanted<'_>) -> Result<bool, Instruct
             Err(InstructionErrorKind::Value { what: "--keep-git-dir", value: flag.to_string(), expected })
         }
         (flag, own) => Ok(flag.or(own).unwrap_or(false)),
-    }
-}
-
-/// What an address means that names its commit, so that no server need be asked. Errors: it must name one and does not.
-fn pinned(address: &GitAddress) -> Result<Option<Resolved>, FetchError> {
-    if let Some(reference) = address.reference.as_deref().filter(|reference| address::is_commit(reference)) {
-        return Ok(Some(Resolved::commit(reference)));
-    }
-    if !address.by_commit {
-        return Ok(None);
-    }
-    match address.checksum.as_deref().filter(|checksum| address::is_commit(checksum)) {
-        Some(checksum) => Ok(Some(Resolved::commit(checksum))),
-        None => {
-            let checksum = address.checksum.clone().unwrap_or_default();
-            Err(AddressError::value(
-                "checksum",
-                &checksum,
-                "a whole commit where fetch-by-commit is asked for",
-            )
-            .into())
-        }
     }
 }
 
@@ -404,21 +264,5 @@ mod tests {
             let merged = merged.ok().map(|keeps| (address.checksum.as_deref(), keeps));
             assert_eq!(merged, expected);
         }
-    }
-
-    #[test]
-    fn a_commit_needs_no_server() {
-        let commit = "0123456789abcdef0123456789abcdef01234567";
-        let reference = |text: &str| GitAddress { reference: Some(text.to_owned()), ..GitAddress::default() };
-        assert_eq!(pinned(&reference(commit)).unwrap(), Some(Resolved::commit(commit)));
-        assert_eq!(pinned(&reference(&commit[..39])).unwrap(), None);
-        assert_eq!(pinned(&reference("main")).unwrap(), None);
-        let by_commit = |checksum: &str| GitAddress {
-            by_commit: true,
-            checksum: Some(checksum.to_owned()),
-            ..reference("main")
-        };
-        assert_eq!(pinned(&by_commit(commit)).unwrap(), Some(Resolved::commit(commit)));
-        assert!(pinned(&by_commit("0123")).is_err());
     }
 }

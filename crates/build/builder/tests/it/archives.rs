@@ -25,7 +25,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
 
 /// A tar, put together by hand: a writer of tars would refuse these.
 #[derive(Default)]
-struct Tar(Vec<u8>);
+pub(crate) struct Tar(Vec<u8>);
 
 impl Tar {
     fn entry(mut self, flag: u8, name: &str, link: &str, content: &[u8]) -> Tar {
@@ -49,7 +49,7 @@ impl Tar {
         self
     }
 
-    fn file(self, name: &str, content: &str) -> Tar {
+    pub(crate) fn file(self, name: &str, content: &str) -> Tar {
         self.entry(b'0', name, "", content.as_bytes())
     }
 
@@ -57,7 +57,7 @@ impl Tar {
         self.entry(b'2', name, target, b"")
     }
 
-    fn bytes(mut self) -> Vec<u8> {
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0
     }

@@ -30,7 +30,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
 }
 
 /// Repositories, and the daemon that serves them.
-struct Daemon {
+pub(crate) struct Daemon {
     folder: Folder,
     child: Child,
     port: u16,
@@ -59,7 +59,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<String, Stop> {
 }
 
 impl Daemon {
-    fn start() -> Result<Daemon, Stop> {
+    pub(crate) fn start() -> Result<Daemon, Stop> {
         let folder = Folder::new()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         // Not `git daemon`, which would be a parent of the one to end.
@@ -90,12 +90,12 @@ impl Daemon {
         Ok(())
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("git://127.0.0.1:{}/{name}", self.port)
     }
 
     /// A repository with one commit of a program, a link and a folder.
-    fn repository(&self, name: &str) -> Result<Repository, Stop> {
+    pub(crate) fn repository(&self, name: &str) -> Result<Repository, Stop> {
         let folder = self.folder.join(name);
         std::fs::create_dir(&folder)?;
         git(&folder, &["init", "--quiet", "--initial-branch=trunk"])?;
@@ -110,10 +110,10 @@ impl Daemon {
     }
 }
 
-struct Repository(PathBuf);
+pub(crate) struct Repository(PathBuf);
 
 impl Repository {
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, Stop> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Stop> {
         let path = self.0.join(name);
         if let Some(folder) = path.parent() {
             longshore_files::create_folders(folder)?;
@@ -122,8 +122,12 @@ impl Repository {
         Ok(path)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Commits all that is there. Returns the commit.
-    fn commit(&self) -> Result<String, Stop> {
+    pub(crate) fn commit(&self) -> Result<String, Stop> {
         git(&self.0, &["add", "--all"])?;
         git(&self.0, &["commit", "--quiet", "--message=x"])?;
         git(&self.0, &["rev-parse", "HEAD"])

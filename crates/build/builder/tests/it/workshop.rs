@@ -5,8 +5,9 @@ use std::error::Error as _;
 use std::path::Path;
 
 use longshore_builder::{
-    BuildError, BuildOutcome, BuildRequest, Builder, Context, DockerfileSource, ImageSource, Isolate,
-    NetworkMode, NoCache, Secret, build,
+    BuildError, BuildOutcome, BuildRequest, Builder, Context, ContextRequest, ContextSource, Credentials,
+    DockerfileSource, FetchedContext, ImageSource, Isolate, NetworkMode, NoCache, Secret, build,
+    fetch_context,
 };
 use longshore_events::Events;
 use longshore_http::{Client, HttpSettings};
@@ -93,7 +94,52 @@ impl Workshop {
     }
 
     pub(crate) fn try_add(&self, line: &str, epoch: Option<i64>) -> Result<Built, BuildError> {
-        let builder = Builder {
+        self.build(&format!("FROM scratch\n{line}\n"), |request| request.source_date_epoch = epoch)
+    }
+
+    /// Builds a Dockerfile as `change` wants it.
+    pub(crate) fn build(
+        &self,
+        dockerfile: &str,
+        change: impl FnOnce(&mut BuildRequest),
+    ) -> Result<Built, BuildError> {
+        let mut request = request(dockerfile.to_owned(), &self.folder.join("context"), None);
+        request.credentials.secrets.clone_from(&self.secrets);
+        change(&mut request);
+        let outcome = self.with_builder(|builder| build(builder, &request, &Events::silent()))?;
+        let image = Image::new(outcome.root.clone(), std::sync::Arc::new(self.store.layout().clone()));
+        let first = image.images()?.into_iter().next().unwrap_or_else(|| image.clone());
+        let tree = flatten(&first, Contents::Hashed, &Events::silent()).map_err(io_error)?;
+        let history = first.config()?.history.into_iter().filter_map(|entry| entry.created_by).collect();
+        Ok(Built { outcome, tree, history, image: first })
+    }
+
+    /// Fetches a context.
+    pub(crate) fn fetch(&self, source: ContextSource<'_>) -> Result<FetchedContext, BuildError> {
+        let credentials = &Credentials { secrets: self.secrets.clone(), ..Credentials::default() };
+        let request = ContextRequest { source, credentials, keep_git_dir: false, commit_time: false };
+        self.with_builder(|builder| fetch_context(builder, request, &Events::silent()))
+    }
+
+    /// Fetches a context and builds its Dockerfile.
+    pub(crate) fn build_fetched(
+        &self,
+        source: ContextSource<'_>,
+        dockerfile: &str,
+    ) -> Result<Built, BuildError> {
+        let context = self.fetch(source)?;
+        let dockerfile = context.dockerfile(Path::new(dockerfile))?;
+        self.build("", |request| {
+            request.dockerfile = dockerfile;
+            request.context = Context::Fetched(context);
+        })
+    }
+
+    fn with_builder<T>(
+        &self,
+        work: impl FnOnce(&Builder<'_>) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        work(&Builder {
             store: &self.store,
             snapshots: Snapshots::open(&self.store, Ownership::Root, true)?,
             images: &NoImages,
@@ -101,31 +147,27 @@ impl Workshop {
             advisors: Vec::new(),
             isolate: &NoSteps,
             environment: self.environment.clone(),
-        };
-        let mut request = request(format!("FROM scratch\n{line}\n"), &self.folder.join("context"), epoch);
-        request.secrets.clone_from(&self.secrets);
-        let outcome = build(&builder, &request, &Events::silent())?;
-        let image = Image::new(outcome.root.clone(), std::sync::Arc::new(self.store.layout().clone()));
-        let tree = flatten(&image, Contents::Hashed, &Events::silent()).map_err(io_error)?;
-        let history = image.config()?.history.into_iter().filter_map(|entry| entry.created_by).collect();
-        Ok(Built { outcome, tree, history, image })
+        })
     }
 
     /// The messages of a build that must fail, from the outer to the inner, and its hint.
     pub(crate) fn refused(&self, line: &str) -> Result<(Vec<String>, Option<String>), Stop> {
         match self.try_add(line, None) {
             Ok(_) => Err(Stop::failed(format!("{line}: the build went well"))),
-            Err(error) => {
-                let mut messages = vec![error.to_string()];
-                let mut cause = error.source();
-                while let Some(next) = cause {
-                    messages.push(next.to_string());
-                    cause = next.source();
-                }
-                Ok((messages, error.hint()))
-            }
+            Err(error) => Ok(told(&error)),
         }
     }
+}
+
+/// The messages of an error, from the outer to the inner, and its hint.
+pub(crate) fn told(error: &BuildError) -> (Vec<String>, Option<String>) {
+    let mut messages = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        messages.push(next.to_string());
+        cause = next.source();
+    }
+    (messages, error.hint())
 }
 
 fn io_error(error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
@@ -134,7 +176,10 @@ fn io_error(error: impl std::error::Error + Send + Sync + 'static) -> BuildError
 
 fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildRequest {
     BuildRequest {
-        dockerfile: DockerfileSource { bytes: dockerfile.into_bytes(), path: None },
+        dockerfile: DockerfileSource {
+            bytes: dockerfile.into_bytes(),
+            place: longshore_builder::DockerfilePlace::Pipe,
+        },
         context: Context::Folder(context.to_owned()),
         named_contexts: Default::default(),
         target: None,
@@ -144,8 +189,7 @@ fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildReque
         labels: Vec::new(),
         annotations: Vec::new(),
         hosts: Vec::new(),
-        secrets: Default::default(),
-        ssh: Default::default(),
+        credentials: Default::default(),
         no_cache: NoCache::Never,
         all_stages: false,
         pull: false,
@@ -157,6 +201,7 @@ fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildReque
         format: ImageFormat::Oci,
         cache: longshore_builder::CacheRequest::default(),
         wants_files: false,
+        is_continued: false,
     }
 }
 

@@ -1,15 +1,10 @@
 //! `longshore build -f`: a Dockerfile becomes an image, with no daemon.
 
-use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
-use longshore_builder::{
-    BuildError, BuildOutcome, BuildRequest, Builder, Context as BuildContext, DockerfileSource, Isolate,
-    NetworkMode, NoCache, Secret, StepAdvisor,
-};
+use longshore_builder::{BuildError, BuildOutcome, Builder, Isolate, StepAdvisor};
 use longshore_gocache::GoCacheAdvisor;
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
@@ -17,73 +12,71 @@ use longshore_sandbox::{Isolation, IsolationError};
 use longshore_snapshot::{Ownership, Snapshots};
 
 use super::cache::CacheArgs;
-use super::values::{AgentSource, ContextPlace, HostAddress, NamedContext, SecretPlace, SecretSource, bytes};
+use super::context::{OpenError, Place};
+use super::request::{self, Sources};
+use super::values::{AgentSource, HostAddress, NamedContext, SecretSource, bytes};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::images;
-use crate::location::ImageLocation;
 use crate::stage_images::StageImages;
 use crate::ui::{CommandError, Ui, count, size};
-
-/// Largest Dockerfile that is read from standard input, in bytes.
-const MAX_DOCKERFILE: u64 = 16 << 20;
 
 /// How a Dockerfile is built.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dockerfile options")]
 pub(super) struct DockerfileArgs {
-    /// Build this Dockerfile, with PATH as its context; `-` reads it from standard input
+    /// Build this Dockerfile, with PATH as its context: a folder, a tar, `-` for a tar on standard input, a git repository
+    /// (REPOSITORY#REFERENCE:FOLDER) or a URL; `-` reads the Dockerfile from standard input
     #[arg(long, short, value_name = "FILE")]
     #[arg(conflicts_with_all = ["main", "all", "base", "tags", "ldflags", "build_mode", "race", "cgo", "user", "env", "port", "locked"])]
     pub(super) file: Option<PathBuf>,
 
     /// Stage to build, by name or number [default: the last one]
     #[arg(long, value_name = "STAGE", requires = "file")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
 
     /// Value of an ARG; without a value, that of the environment's variable
     #[arg(long, value_name = "NAME[=VALUE]", requires = "file")]
-    build_arg: Vec<String>,
+    pub(super) build_arg: Vec<String>,
 
-    /// Folder or image that stands for a name: NAME=DIR, oci-layout://DIR[:TAG], docker-image://IMAGE
+    /// Folder, address or image that stands for a name: NAME=DIR, git repository, URL, oci-layout://DIR[:TAG], docker-image://IMAGE
     #[arg(long, value_name = "NAME=PLACE", requires = "file")]
-    build_context: Vec<NamedContext>,
+    pub(super) build_context: Vec<NamedContext>,
 
     /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE]
     #[arg(long, value_name = "id=ID,…", requires = "file")]
-    secret: Vec<SecretSource>,
+    pub(super) secret: Vec<SecretSource>,
 
     /// Socket of an ssh agent for RUN --mount=type=ssh: default, or ID=SOCKET
     #[arg(long, value_name = "ID[=SOCKET]", requires = "file")]
-    ssh: Vec<AgentSource>,
+    pub(super) ssh: Vec<AgentSource>,
 
     /// Line of /etc/hosts for RUN steps
     #[arg(long, value_name = "HOST:ADDRESS", requires = "file")]
-    add_host: Vec<HostAddress>,
+    pub(super) add_host: Vec<HostAddress>,
 
     /// Ask registries for base images even if they are here
     #[arg(long, requires = "file")]
-    pull: bool,
+    pub(super) pull: bool,
 
     /// Do the steps of these stages again though they are known
     #[arg(long, value_name = "STAGE", value_delimiter = ',', requires = "file")]
-    no_cache_filter: Vec<String>,
+    pub(super) no_cache_filter: Vec<String>,
 
     /// Build the stages too that the target does not need
     #[arg(long, requires = "file")]
-    all_stages: bool,
+    pub(super) all_stages: bool,
 
     /// Network of RUN steps that name none
     #[arg(long, value_name = "MODE", value_enum, requires = "file")]
-    network: Option<NetworkChoice>,
+    pub(super) network: Option<NetworkChoice>,
 
     /// Size of /dev/shm in RUN steps, such as 64m
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "file")]
-    shm_size: Option<u64>,
+    pub(super) shm_size: Option<u64>,
 
     /// Allow what is refused otherwise: security.insecure
     #[arg(long, value_name = "WHAT", value_enum, requires = "file")]
-    allow: Vec<Entitlement>,
+    pub(super) allow: Vec<Entitlement>,
 
     /// How RUN steps are isolated [default: the best that works here; see `longshore doctor`]
     #[arg(long, value_name = "NAME", requires = "file")]
@@ -95,14 +88,14 @@ pub(super) struct DockerfileArgs {
 
     /// Let RUN steps trust this machine's certificate authorities, without leaving them in a layer
     #[arg(long, requires = "file")]
-    host_ca: bool,
+    pub(super) host_ca: bool,
 
     #[command(flatten)]
     pub(super) cache: CacheArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum NetworkChoice {
+pub(super) enum NetworkChoice {
     /// The network that isolation gives: this machine's
     Default,
     /// This machine's network
@@ -112,7 +105,7 @@ enum NetworkChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Entitlement {
+pub(super) enum Entitlement {
     /// RUN --security=insecure
     #[value(name = "security.insecure")]
     Insecure,
@@ -147,6 +140,15 @@ pub(crate) enum DockerfileError {
     /// The build argument SOURCE_DATE_EPOCH is malformed.
     #[error("the build argument SOURCE_DATE_EPOCH is `{0}`, and must be a number of seconds since 1970")]
     Epoch(String),
+    /// The context is an image.
+    #[error("the build context `{0}` is an image")]
+    ImageContext(String),
+    /// The context's address cannot be read.
+    #[error("the build context cannot be read as an address: {0}")]
+    Context(String),
+    /// Dockerfile and context are both to come through standard input.
+    #[error("standard input cannot be both the Dockerfile and the build context")]
+    BothPiped,
     /// No agent is known.
     #[error("cannot find the ssh agent `{0}`: SSH_AUTH_SOCK is not set")]
     Agent(String),
@@ -161,6 +163,12 @@ impl DockerfileError {
             DockerfileError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Some("-f names the Dockerfile relative to where you are, not to the context".to_owned())
             }
+            DockerfileError::ImageContext(image) => Some(format!(
+                "name it with --build-context NAME={image}, and copy from it with COPY --from=NAME"
+            )),
+            DockerfileError::BothPiped => {
+                Some("a tar on standard input has its Dockerfile in it: name that with -f".to_owned())
+            }
             DockerfileError::Agent(_) => Some("name the socket: --ssh default=SOCKET".to_owned()),
             DockerfileError::Frontend(_) => {
                 Some("build it with BuildKit, which can load that frontend".to_owned())
@@ -172,7 +180,7 @@ impl DockerfileError {
 
 /// What else of the command line counts for a Dockerfile.
 pub(super) struct Asked<'a> {
-    pub(super) context: &'a Path,
+    pub(super) place: &'a Place,
     pub(super) platforms: Vec<Platform>,
     pub(super) labels: Vec<(String, String)>,
     pub(super) annotations: Vec<(String, String)>,
@@ -198,16 +206,13 @@ pub(super) fn build(
     ui: &mut Ui,
 ) -> Result<Ending, CommandError> {
     // Standard input can be read once, so the process that will run the steps must be the one that reads it.
-    if file == Path::new("-")
+    if asked.place.is_piped(file).map_err(CommandError::usage)?
         && let Some(isolation) = inside_of(arguments.isolation)
     {
         return go_inside(isolation, ui);
     }
     let store = context.store()?;
-    let dockerfile = read(file)?;
     ui.show_steps();
-    check_frontend(&dockerfile.bytes, ui)?;
-    let request = request(arguments, dockerfile, asked, context, ui)?;
     let found = StageImages::new(context, ui.events())?;
     let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
     let isolate = IsolationChoice { pinned: arguments.isolation, store: &store, choice: OnceLock::new() };
@@ -221,6 +226,23 @@ pub(super) fn build(
         environment: longshore_process::Environment::inherited(),
         isolate: &isolate,
     };
+    let (credentials, build_args) =
+        (request::credentials(arguments, context)?, request::build_args(arguments, context));
+    let epoch = request::epoch(&build_args, asked.source_date_epoch)?;
+    let opened =
+        asked.place.open(file, (&builder, ui.events()), (&credentials, &build_args, epoch.is_some()));
+    let (context_of_build, dockerfile) = match opened {
+        Err(OpenError::Build(BuildError::GoInside(isolation))) => return go_inside(isolation, ui),
+        Err(OpenError::Build(error)) => return Err(error.into()),
+        Err(OpenError::Dockerfile(error)) => return Err(error.into()),
+        Ok(opened) => opened,
+    };
+    // A process that reads what can be read once, or fetches, is the only one that gets this far.
+    let is_continued = longshore_sandbox::inside().is_some() && asked.place.is_read_twice(file);
+    check_frontend(&dockerfile.bytes, is_continued, ui)?;
+    let sources = Sources { context: context_of_build, dockerfile, credentials, build_args, is_continued };
+    let asked = Asked { source_date_epoch: epoch, ..asked };
+    let request = request::request(arguments, sources, asked, context, ui)?;
     match longshore_builder::build(&builder, &request, ui.events()) {
         Err(BuildError::GoInside(isolation)) => go_inside(isolation, ui),
         Ok(outcome) => Ok(Ending::Built(Box::new(outcome))),
@@ -308,153 +330,20 @@ impl Isolate for IsolationChoice<'_> {
     }
 }
 
-fn read(file: &Path) -> Result<DockerfileSource, DockerfileError> {
-    let failed = |source| DockerfileError::Read { path: file.to_owned(), source };
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(DockerfileSource { bytes, path: None });
-    }
-    let bytes = std::fs::read(file).map_err(failed)?;
-    Ok(DockerfileSource { bytes, path: Some(file.to_owned()) })
-}
-
 /// `# syntax=`: Docker's own frontend is the one that is built in; another one would have to be run.
-fn check_frontend(bytes: &[u8], ui: &Ui) -> Result<(), DockerfileError> {
+fn check_frontend(bytes: &[u8], is_continued: bool, ui: &Ui) -> Result<(), DockerfileError> {
     let Some(directive) = longshore_dockerfile::detect_syntax(bytes) else { return Ok(()) };
     let name = directive.value.text.split_whitespace().next().unwrap_or_default().to_owned();
     let repository = name.trim_start_matches("docker.io/");
     let repository = repository.split(['@', ':']).next().unwrap_or_default();
     match repository {
+        "docker/dockerfile" | "docker/dockerfile-upstream" if is_continued => Ok(()),
         "docker/dockerfile" | "docker/dockerfile-upstream" => {
             ui.events().note(format!("{name} is asked for: the built-in frontend serves it"));
             Ok(())
         }
         _ => Err(DockerfileError::Frontend(name)),
     }
-}
-
-fn request(
-    arguments: &DockerfileArgs,
-    dockerfile: DockerfileSource,
-    asked: Asked<'_>,
-    context: &Context,
-    ui: &Ui,
-) -> Result<BuildRequest, CommandError> {
-    let variable = |name: &str| context.environment.variable(name);
-    let mut named_contexts = BTreeMap::new();
-    for named in &arguments.build_context {
-        let place = match &named.place {
-            ContextPlace::Folder(folder) => BuildContext::Folder(folder.clone()),
-            ContextPlace::Image(ImageLocation::Registry(reference)) => {
-                BuildContext::Reference(reference.clone())
-            }
-            ContextPlace::Image(location) => {
-                BuildContext::Image(Box::new(images::open(location, context, ui.events())?))
-            }
-        };
-        named_contexts.insert(named.name.clone(), place);
-    }
-    let mut build_args: Vec<(String, String)> = Vec::new();
-    for argument in &arguments.build_arg {
-        match argument.split_once('=') {
-            Some((name, value)) => build_args.push((name.to_owned(), value.to_owned())),
-            // As Docker has it: a name alone takes the environment's value, and nothing where there is none.
-            None => {
-                let value = variable(argument).map(|value| value.to_string_lossy().into_owned());
-                build_args.extend(value.map(|value| (argument.clone(), value)));
-            }
-        }
-    }
-    let mut secrets = BTreeMap::new();
-    for secret in &arguments.secret {
-        secrets.insert(secret.id.clone(), read_secret(secret, context)?);
-    }
-    let mut ssh = BTreeMap::new();
-    for agent in &arguments.ssh {
-        let socket = agent.socket.clone().or_else(|| variable("SSH_AUTH_SOCK").map(PathBuf::from));
-        let socket = socket.ok_or_else(|| DockerfileError::Agent(agent.id.clone()))?;
-        // It is mounted by a process that has another working folder.
-        ssh.insert(agent.id.clone(), std::path::absolute(&socket).unwrap_or(socket));
-    }
-    let given = build_args.iter().rev().find(|(name, _)| name == "SOURCE_DATE_EPOCH");
-    let epoch = match given {
-        Some((_, value)) if value.is_empty() => None,
-        Some((_, value)) => Some(value.parse().map_err(|_| DockerfileError::Epoch(value.clone()))?),
-        None => asked.source_date_epoch,
-    };
-    // Where a process went inside a user namespace, the one outside read the caches before.
-    let says_why = dockerfile.path.is_none() || longshore_sandbox::inside().is_none();
-    Ok(BuildRequest {
-        dockerfile,
-        context: BuildContext::Folder(asked.context.to_owned()),
-        named_contexts,
-        target: arguments.target.clone(),
-        build_args,
-        platforms_named: !asked.platforms.is_empty(),
-        platforms: if asked.platforms.is_empty() { vec![Platform::host()] } else { asked.platforms },
-        labels: asked.labels,
-        annotations: asked.annotations,
-        hosts: arguments.add_host.iter().map(|host| (host.0.clone(), host.1.clone())).collect(),
-        secrets,
-        ssh,
-        no_cache: match (asked.no_cache, arguments.no_cache_filter.as_slice()) {
-            (true, _) => NoCache::Always,
-            (false, []) => NoCache::Never,
-            (false, stages) => NoCache::Stages(stages.to_vec()),
-        },
-        all_stages: arguments.all_stages,
-        pull: arguments.pull,
-        network: match arguments.network {
-            Some(NetworkChoice::None) => NetworkMode::None,
-            _ => NetworkMode::Host,
-        },
-        allow_insecure: arguments.allow.contains(&Entitlement::Insecure),
-        shm_size: arguments.shm_size,
-        source_date_epoch: epoch,
-        host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
-        format: asked.format,
-        cache: arguments.cache.request(says_why, context)?,
-        wants_files: asked.wants_files,
-    })
-}
-
-/// Where this machine keeps its certificate authorities, as OpenSSL would look for them.
-fn host_authorities(context: &Context) -> Option<PathBuf> {
-    const PLACES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    let named = context.environment.variable("SSL_CERT_FILE").map(PathBuf::from);
-    named.into_iter().chain(PLACES.map(PathBuf::from)).find(|path| path.is_file())
-}
-
-fn read_secret(secret: &SecretSource, context: &Context) -> Result<Secret, DockerfileError> {
-    let failed = |place: String| {
-        let id = secret.id.clone();
-        move |source| DockerfileError::Secret { id, place, source }
-    };
-    match &secret.place {
-        SecretPlace::File(path) => {
-            let bytes = std::fs::read(path).map_err(failed(format!(" from {}", path.display())))?;
-            Ok(Secret::new(bytes))
-        }
-        SecretPlace::Variable(name) => match context.environment.variable(name) {
-            Some(value) => Ok(Secret::new(value.as_encoded_bytes().to_vec())),
-            None => {
-                let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "the variable is not set");
-                Err(failed(format!(" from the variable {name}"))(missing))
-            }
-        },
-    }
-}
-
-/// A name for the image of a context, where names are made from `{name}`.
-pub(super) fn name_of(folder: &Path) -> String {
-    let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    folder.file_name().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Says what was built, on standard error.

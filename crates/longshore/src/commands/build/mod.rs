@@ -1,9 +1,11 @@
 //! `longshore build`: services become images.
 
 mod cache;
+mod context;
 mod dockerfile;
 mod files;
 mod output;
+mod request;
 mod tags;
 mod values;
 
@@ -166,13 +168,13 @@ fn build_dockerfile(
     context: &Context,
     ui: &mut Ui,
 ) -> Result<Exit, CommandError> {
-    let folder = &arguments.services.path;
+    let place = context::Place::of(&arguments.services.path).map_err(CommandError::usage)?;
     let typed = arguments.services.settings.over(&Settings::default());
     let parse = |name: &String| name.parse::<Platform>();
     let tags = arguments.tags();
     output::check(&arguments.output, (1, &tags), context)?;
     let asked = dockerfile::Asked {
-        context: folder,
+        place: &place,
         platforms: typed.platforms.iter().flatten().map(parse).collect::<Result<_, _>>()?,
         labels: typed.labels.into_iter().collect(),
         annotations: typed.annotations.into_iter().collect(),
@@ -189,7 +191,7 @@ fn build_dockerfile(
         dockerfile::Ending::Inside(exit) => return Ok(exit),
     };
     let store = context.store()?;
-    let service = dockerfile::name_of(folder);
+    let service = place.name();
     let names = if tags.is_empty() { Vec::new() } else { tags::names(&tags, &service)? };
     for name in &names {
         store.tag(name, &outcome.root)?;

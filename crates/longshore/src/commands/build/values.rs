@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use longshore_builder::ContextAddress;
+
 use crate::location::ImageLocation;
 
 /// `NAME=PLACE` of `--build-context`.
@@ -16,6 +18,7 @@ pub(super) struct NamedContext {
 #[derive(Debug, Clone)]
 pub(super) enum ContextPlace {
     Folder(PathBuf),
+    Address(ContextAddress),
     Image(ImageLocation),
 }
 
@@ -58,24 +61,47 @@ impl FromStr for NamedContext {
         else {
             return Err("expected NAME=PLACE, such as alpine=oci-layout://./bases:alpine".to_owned());
         };
+        Ok(NamedContext { name: name.to_owned(), place: place.parse()? })
+    }
+}
+
+impl FromStr for ContextPlace {
+    type Err = String;
+
+    fn from_str(place: &str) -> Result<Self, Self::Err> {
         let image = |text: &str| {
-            text.parse()
-                .map(ContextPlace::Image)
-                .map_err(|error: crate::location::ImageLocationError| error.to_string())
+            let location = text.parse::<ImageLocation>();
+            location.map(ContextPlace::Image).map_err(|error| error.to_string())
         };
-        let place = if let Some(layout) = place.strip_prefix("oci-layout://") {
-            image(&format!("oci:{layout}"))?
-        } else if let Some(name) = place.strip_prefix("docker-image://") {
-            image(&format!("docker://{name}"))?
-        } else if ["oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "podman:"]
+        if let Some(layout) = place.strip_prefix("oci-layout://") {
+            return image(&format!("oci:{layout}"));
+        }
+        if let Some(name) = place.strip_prefix("docker-image://") {
+            return image(&format!("docker://{name}"));
+        }
+        if ["oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "podman:"]
             .iter()
             .any(|start| place.starts_with(start))
         {
-            image(place)?
-        } else {
-            ContextPlace::Folder(PathBuf::from(place))
-        };
-        Ok(NamedContext { name: name.to_owned(), place })
+            return image(place);
+        }
+        let folder = PathBuf::from(place);
+        match ContextAddress::read(place).filter(|_| !folder.is_dir()) {
+            Some(address) => address.map(ContextPlace::Address).map_err(|error| {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                format!("{error}{}", cause.unwrap_or_default())
+            }),
+            None => Ok(ContextPlace::Folder(folder)),
+        }
+    }
+}
+
+/// The words of Go's `strconv.ParseBool`, which BuildKit and buildx read switches with.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

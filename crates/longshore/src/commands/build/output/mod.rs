@@ -12,6 +12,7 @@ use longshore_builder::FileChoice;
 use longshore_oci::Reference;
 
 use super::tags::TagTemplate;
+use super::values::boolean;
 use crate::commands::TerminalError;
 use crate::context::Context;
 use crate::location::{ImageLocation, Place};
@@ -246,13 +247,8 @@ fn read_fields(text: &str) -> Result<Fields<'_>, String> {
     Ok(fields)
 }
 
-/// The words of Go's `strconv.ParseBool`, which buildx reads them with.
 fn switch(key: &str, value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("`{key}` is `{value}`, and must be true or false")),
-    }
+    boolean(value).ok_or_else(|| format!("`{key}` is `{value}`, and must be true or false"))
 }
 
 #[cfg(test)]
