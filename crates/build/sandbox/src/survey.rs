@@ -30,12 +30,24 @@ pub(crate) fn rung(isolation: Isolation) -> Rung {
         Isolation::Namespaces | Isolation::Chroot => tried(isolation).map_err(|why| (why, None)),
         Isolation::UserNamespace => user_namespace(Maps::subordinate()),
         Isolation::SingleUser => user_namespace(Ok(Maps::Single)),
-        Isolation::InPlace => Ok(()),
+        Isolation::InPlace if is_contained() => Ok(()),
+        Isolation::InPlace => {
+            let why = "this process is in no container: it shares the machine's process namespace";
+            Err((why.to_owned(), None))
+        }
     };
     match answer {
         Ok(()) => Rung { isolation, works: true, why: gives(isolation).to_owned(), hint: None },
         Err((why, hint)) => Rung { isolation, works: false, why, hint },
     }
+}
+
+/// Number of the process namespace that the machine starts with: PROC_PID_INIT_INO of the kernel.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Whether this process is in a container, so that the root folder may be changed. Engines give each a process namespace of its own.
+pub(crate) fn is_contained() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own.as_os_str() != FIRST_NAMESPACE)
 }
 
 /// What a rung gives.

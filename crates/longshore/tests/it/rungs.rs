@@ -31,6 +31,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("rungs::a_single_user_installs_what_root_installs", ON_ALPINE, || alpine(&SINGLE_USER))
         .test("rungs::chroot_installs_what_root_installs", ON_ALPINE, || alpine(&CHROOT))
         .test("rungs::a_default_container_leaves_what_root_leaves", IN_CONTAINER, container)
+        .test("rungs::in_place_leaves_what_root_leaves", IN_CONTAINER, in_place)
         .test("rungs::a_step_is_held_as_a_container_is", IN_CONTAINER, held)
 }
 
@@ -292,23 +293,25 @@ fn compare(expected: &Layers, made: &Layers) -> TestResult {
     if differences.is_empty() { Ok(()) } else { Err(Stop::failed(differences.join("\n  "))) }
 }
 
-/// An engine that has an image `held` with a shell in it, and with longshore at /longshore.
+/// An engine that has an image `held` with a shell in it and longshore at /longshore, and an image `bare` with nothing but that.
 fn engine(folder: &Folder) -> Result<Dockerd, Stop> {
     copy_program(folder)?;
-    folder.write("held.Dockerfile", "FROM base\nCOPY longshore /longshore\n")?;
-    let archive = folder.join("held.tar");
     let user = Longshore::at(folder.join("longshore"))?.inside(folder.path()).env("LONGSHORE_OFFLINE", "1");
     let base = format!("base=oci-layout://{}:busybox", bases()?.folder().display());
-    let output = format!("docker-archive:{}:held", archive.display());
-    user.run(["build", "-f", "held.Dockerfile", "-t", "held", "--build-context", &base, "-o", &output])?
-        .succeeded()?;
     let engine = Dockerd::start()?;
-    engine.docker(["load", "--input", &archive.display().to_string()])?.succeeded()?;
+    for (name, from) in [("held", "base"), ("bare", "scratch")] {
+        let file = format!("{name}.Dockerfile");
+        folder.write(&file, format!("FROM {from}\nCOPY longshore /longshore\n"))?;
+        let archive = folder.join(format!("{name}.tar"));
+        let output = format!("docker-archive:{}:{name}", archive.display());
+        user.run(["build", "-f", &file, "-t", name, "--build-context", &base, "-o", &output])?.succeeded()?;
+        engine.docker(["load", "--input", &archive.display().to_string()])?.succeeded()?;
+    }
     Ok(engine)
 }
 
-/// Longshore in a container as Docker starts it when nothing is asked for: there is no rung but chroot, and it is taken unasked.
-fn container() -> TestResult {
+/// Builds in a container, with and without further flags, and compares with what root's namespaces leave.
+fn contained(image: &str, engine_flags: &[&str], flags: &[&str]) -> TestResult {
     let context = open_folder()?;
     context.write("Dockerfile", BUSYBOX)?;
     context.write("file", "copied\n")?;
@@ -323,16 +326,31 @@ fn container() -> TestResult {
     let mount = |path: &Path, inside: &str| format!("{}:{inside}", path.display());
     let (context, base, out) =
         (mount(context.path(), "/context"), mount(&base, "/base"), mount(&folder.join("out"), "/out"));
-    let mut command = vec!["run", "--rm", "--network", "none", "--workdir", "/context", "-e", "HOME=/tmp"];
-    command.extend(["-v", &context, "-v", &base, "-v", &out, "held", "/longshore"]);
-    let flags = flags(Path::new("/base"));
-    command.extend(flags.iter().map(String::as_str));
+    let mut command = vec!["run", "--rm", "--network", "none", "--workdir", "/context", "-e", "HOME=/store"];
+    command.extend(["-v", &context, "-v", &base, "-v", &out]);
+    command.extend(engine_flags.iter().chain(&[image, "/longshore"]));
+    let common = self::flags(Path::new("/base"));
+    command.extend(common.iter().map(String::as_str).chain(flags.iter().copied()));
     command.extend(["--output", "oci:/out/image"]);
     engine.docker(command)?.succeeded()?;
     compare(&expected, &read_layers(&folder.join("out/image"))?)?;
-    let doctor = engine.docker(["run", "--rm", "held", "/longshore", "doctor", "--format", "json"])?;
-    assert!(doctor.stdout.contains("chroot"), "{}{}", doctor.stdout, doctor.stderr);
+    let doctor = engine.docker(["run", "--rm", image, "/longshore", "doctor"])?.succeeded()?.stdout;
+    let found = "Dockerfiles' RUN steps get the isolation chroot";
+    assert!(doctor.contains(found), "{doctor}");
     Ok(())
+}
+
+/// Longshore in a container as Docker starts it when nothing is asked for: there is no rung but chroot, and it is taken unasked.
+fn container() -> TestResult {
+    contained("held", &[], &[])
+}
+
+/// Longshore in a container of its own that may not even change its root folder, as CRI-O starts them.
+fn in_place() -> TestResult {
+    // Alone, and among files of a shell's that have to make room.
+    ["bare", "held"]
+        .into_iter()
+        .try_for_each(|image| contained(image, &["--cap-drop", "SYS_CHROOT"], &["--isolation", "in-place"]))
 }
 
 /// What a process may do, and what of the machine is covered.

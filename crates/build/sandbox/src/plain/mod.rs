@@ -10,6 +10,7 @@
 mod copy;
 mod cover;
 mod processes;
+mod swap;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -24,6 +25,7 @@ use crate::child::{Fault, Report, command, keeper, report};
 use crate::mounts::{Place, Texts};
 use crate::{Isolation, Root, SecretBytes, Status, Step, sys};
 use cover::Covers;
+use swap::Swap;
 
 /// Devices of the kernel: name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] =
@@ -37,17 +39,46 @@ pub(crate) fn keep(control: &UnixStream, step: &Step) -> Result<(), Fault> {
     let Root::Folder(root) = &step.root else {
         return Err(Fault::plain("mount an overlay")(Errno::PERM));
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, root, flags, Mode::empty()).map_err(Fault::of("open the root folder", root))?;
-    let mut covers = Covers::new(Place::new(folder));
-    let answer = furnish(&mut covers, step).and_then(|()| attend(control, &ended, step, root));
-    // Whatever happened: what was put in is taken out, and what was covered comes back.
-    let restored = covers.restore();
-    let (status, usage) = answer?;
-    restored?;
+    let (status, usage) = if step.isolation == Isolation::InPlace && root != Path::new("/") {
+        in_place(control, &ended, step, root)?
+    } else {
+        furnished(control, &ended, step, root)?
+    };
     let time = u64::try_from(usage.processor_time.as_nanos()).unwrap_or(u64::MAX);
     report(control, &Report::Ended(status, time, usage.peak_memory));
     Ok(())
+}
+
+/// Runs a step in the very root folder that there is, with its files in place of what stands there.
+fn in_place(
+    control: &UnixStream,
+    ended: &OwnedFd,
+    step: &Step,
+    tree: &Path,
+) -> Result<(Status, sys::Usage), Fault> {
+    let mut swap = Swap::new(tree).map_err(|error| Fault::of_file(&error))?;
+    let entered = swap.enter().map_err(|error| Fault::of_file(&error));
+    let answer = entered.and_then(|()| furnished(control, ended, step, Path::new("/")));
+    let left = swap.leave().map_err(|error| Fault::of_file(&error));
+    let answer = answer?;
+    left.map(|()| answer)
+}
+
+/// Runs a step in a root folder, with all in its place that it asks for.
+fn furnished(
+    control: &UnixStream,
+    ended: &OwnedFd,
+    step: &Step,
+    root: &Path,
+) -> Result<(Status, sys::Usage), Fault> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, root, flags, Mode::empty()).map_err(Fault::of("open the root folder", root))?;
+    let mut covers = Covers::new(Place::new(folder));
+    let answer = furnish(&mut covers, step).and_then(|()| attend(control, ended, step, root));
+    // Whatever happened: what was put in is taken out, and what was covered comes back.
+    let restored = covers.restore();
+    let answer = answer?;
+    restored.map(|()| answer)
 }
 
 /// Puts devices, files and mounts in their places.

@@ -3,13 +3,15 @@
 mod launch;
 mod watch;
 
-use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use longshore_events::Events;
 
 use crate::child::{Order, Report};
-use crate::{Ended, Isolation, Network, Root, SandboxError, Status, Step, Stream};
+use crate::{Ended, Isolation, Network, Root, SandboxError, Status, Step, Stream, survey};
+
+static IN_PLACE: Mutex<()> = Mutex::new(());
 
 /// Runs a step to its end, and hands on its output as it comes.
 ///
@@ -24,6 +26,8 @@ pub fn run(
     events.check()?;
     refuse(step)?;
     let started = Instant::now();
+    // There is one root folder, which has one step at a time.
+    let _alone = (step.isolation == Isolation::InPlace).then(|| IN_PLACE.lock());
     let order = Order { parent: rustix::process::getpid().as_raw_pid(), step: step.clone() };
     let launched = launch::launch(&order)?;
     let reports = watch::watch(launched, step.isolation, events, on_output)?;
@@ -47,8 +51,8 @@ fn refuse(step: &Step) -> Result<(), SandboxError> {
     }
     match (&step.root, isolation) {
         (Root::Overlay { .. }, _) => refused("mount an overlay as the root folder"),
-        (Root::Folder(path), Isolation::InPlace) if path != Path::new("/") => {
-            refused(&format!("run in {}: its root folder is this process's own", path.display()))
+        (_, Isolation::InPlace) if !survey::is_contained() => {
+            refused("change the machine's own root folder: it is for containers that are thrown away")
         }
         (_, Isolation::InPlace) if !step.hosts.is_empty() => refused("add hosts to a step"),
         _ => Ok(()),

@@ -263,8 +263,8 @@ fn survey_as_root() -> TestResult {
     for rung in &rungs {
         assert!(!rung.why.is_empty(), "{rung:?}");
     }
-    // Asked for, it always works; and nothing is asked of the machine for it.
-    assert!(rungs[4].works);
+    let contained = std::fs::read_link("/proc/self/ns/pid")?.as_os_str() != "pid:[4026531836]";
+    assert_eq!(rungs[4].works, contained, "{:?}", rungs[4]);
     let best = rungs[..4].iter().find(|rung| rung.works).map(|rung| rung.isolation);
     assert_eq!(choose(None).ok(), best);
     for rung in &rungs {

@@ -139,11 +139,11 @@ fn refusals() -> TestResult {
     assert_eq!(text(&overlay), "isolation chroot cannot mount an overlay as the root folder");
     fixture.step.insecure = false;
     fixture.step.isolation = Isolation::InPlace;
-    let expected = format!(
-        "isolation in-place cannot run in {}: its root folder is this process's own",
-        fixture.path("root").display()
-    );
-    assert_eq!(text(&fixture), expected);
+    // Where this is a container it would not be refused.
+    if std::fs::read_link("/proc/self/ns/pid")?.as_os_str() == "pid:[4026531836]" {
+        let expected = "isolation in-place cannot change the machine's own root folder: it is for containers that are thrown away";
+        assert_eq!(text(&fixture), expected);
+    }
     Ok(())
 }
 
