@@ -87,13 +87,20 @@ impl Slot {
         }
     }
 
-    /// Notes that somebody relies on a probed state.
-    pub(crate) fn rely_on(&self, state: &StageState) -> Result<(), Stop> {
+    /// Whether nobody has begun to build the stage.
+    pub(crate) fn is_unbuilt(&self) -> bool {
+        matches!(held(&self.states).built, Progress::Idle)
+    }
+
+    /// Notes that somebody relies on what was probed, if anything was. Where the stage was built by then, it must have come out so.
+    pub(crate) fn rely_on(&self) -> Result<(), Stop> {
         let mut states = held(&self.states);
+        let Progress::Known(probed) = &states.probed else { return Ok(()) };
+        let key = probed.key;
         match &states.built {
-            Progress::Known(built) if built.key != state.key => Err(BuildError::Again.into()),
+            Progress::Known(built) if built.key != key => Err(BuildError::Again.into()),
             _ => {
-                states.relied_on = Some(state.key);
+                states.relied_on = Some(key);
                 Ok(())
             }
         }

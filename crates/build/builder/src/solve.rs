@@ -292,12 +292,18 @@ impl<'a> Solve<'a> {
         Ok(state)
     }
 
-    /// Notes that what is recorded about some stages is all that is needed of them.
+    /// Those of some stages that nobody has begun to build.
+    pub(crate) fn unbuilt(&self, mut stages: Vec<usize>) -> Vec<usize> {
+        stages.retain(|index| self.slots[*index].is_unbuilt());
+        stages
+    }
+
+    /// Notes that what is recorded about some stages, and about those that they stand on or take from, is all that is needed of them.
     pub(crate) fn rely_on(&self, stages: &[usize]) -> Result<(), Stop> {
         for index in stages {
-            let state = self.state_of(*index, Mode::Probe)?;
-            self.slots[*index].rely_on(&state)?;
-            self.show_known(&self.graph.needed(*index));
+            let family = self.graph.needed(*index);
+            family.iter().try_for_each(|index| self.slots[*index].rely_on())?;
+            self.show_known(&family);
         }
         Ok(())
     }

@@ -124,10 +124,12 @@ impl<'a> Solve<'a> {
     ) -> Result<(Key, T), Stop> {
         let stages = self.stages_of(at);
         if mode == Mode::Build && !stages.is_empty() && !self.is_done_again(at) {
+            // What is built by now is what will be used of those.
+            let unbuilt = self.unbuilt(stages);
             match work(Mode::Probe) {
                 Ok((key, rest)) => {
                     if self.known(&self.result_of(&key)?)?.is_some() {
-                        self.rely_on(&stages)?;
+                        self.rely_on(&unbuilt)?;
                         return Ok((key, rest));
                     }
                 }

@@ -339,3 +339,86 @@ fn write_to(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_are_named_as_buildx_names_them() {
+        let to = |text: &str| text.parse::<CacheTo>().unwrap();
+        let local =
+            |folder: &str, tag: &str| Destination::Local { folder: folder.into(), tag: tag.to_owned() };
+        for (text, place, mode, ignores_error) in [
+            ("type=local,dest=/a", local("/a", "latest"), CacheMode::Min, false),
+            ("dest=a,tag=x,type=local,mode=max", local("a", "x"), CacheMode::Max, false),
+            ("r.io/x:1", Destination::Registry(reference("r.io/x:1").unwrap()), CacheMode::Min, false),
+            (
+                "type=registry,ref=r.io/x,mode=max,oci-mediatypes=true,image-manifest=true,compression=gzip,ignore-error=true",
+                Destination::Registry(reference("r.io/x:latest").unwrap()),
+                CacheMode::Max,
+                true,
+            ),
+            ("type=inline", Destination::Inline, CacheMode::Min, false),
+        ] {
+            assert_eq!(to(text), CacheTo { place, mode, ignores_error }, "{text}");
+        }
+        let digest = Digest::of(b"x");
+        for (text, expected) in [
+            ("r.io/x", CacheFrom::Registry(reference("r.io/x:latest").unwrap())),
+            ("type=registry,ref=r.io/x:1", CacheFrom::Registry(reference("r.io/x:1").unwrap())),
+            (
+                "type=local,src=a",
+                CacheFrom::Local { folder: "a".into(), entry: Entry::Tag("latest".to_owned()) },
+            ),
+            (
+                &format!("type=local,src=a,digest={digest}"),
+                CacheFrom::Local { folder: "a".into(), entry: Entry::Digest(digest.clone()) },
+            ),
+        ] {
+            assert_eq!(text.parse::<CacheFrom>().unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cache_is_refused_with_what_is() {
+        for (text, message) in [
+            (
+                "type=gha,scope=x",
+                "caches of the type gha are not supported: a registry serves as well, with type=registry,ref=IMAGE,mode=max",
+            ),
+            ("type=locall,dest=a", "`locall` is no type of cache: there are registry, local and inline"),
+            ("dest=a", "it has no type: expected type=registry,ref=IMAGE or type=local,…"),
+            ("type=local", "type=local needs dest=DIR"),
+            ("type=local,dest=", "`dest=` is no KEY=VALUE"),
+            ("type=local,dest=a,src=b", "type=local has no key `src`, or it is given twice"),
+            ("type=local,dest=a,mode=all", "mode is `all`, and must be min or max"),
+            (
+                "type=inline,mode=max",
+                "an image holds its own layers alone: for mode=max use type=registry or type=local",
+            ),
+            ("type=registry,ref=x,compression=zstd", "compression is `zstd`, and only gzip is supported"),
+            (
+                "type=registry,ref=x,image-manifest=false",
+                "image-manifest=false is not supported: a cache is an OCI manifest",
+            ),
+            (
+                "type=registry,ref=x,ignore-error=perhaps",
+                "ignore-error is `perhaps`, and must be true or false",
+            ),
+        ] {
+            assert_eq!(text.parse::<CacheTo>().unwrap_err(), message, "{text}");
+        }
+        for (text, message) in [
+            ("type=inline", "an inline cache is read by its image's name: --cache-from IMAGE"),
+            ("type=local,dest=a", "type=local needs src=DIR"),
+            ("type=registry,ref=x,mode=max", "type=registry has no key `mode`, or it is given twice"),
+            (
+                "type=s3,bucket=x",
+                "caches of the type s3 are not supported: a registry serves as well, with type=registry,ref=IMAGE,mode=max",
+            ),
+        ] {
+            assert_eq!(text.parse::<CacheFrom>().unwrap_err(), message, "{text}");
+        }
+    }
+}

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use longshore_files::write_atomic;
 use longshore_oci::media_type::{OCI_LAYER, OCI_MANIFEST};
 use longshore_oci::{Descriptor, Digest};
-use longshore_testkit::{Folder, Stop, Suite, TestResult};
+use longshore_testkit::{BuildKit, Folder, Requirement, Stop, Suite, TestResult};
 use serde_json::{Value, json};
 
 use super::{STEPS, build, from, items, project, to};
+use crate::conformance::bases;
 use crate::run::user;
 
 pub(super) fn add(suite: Suite) -> Suite {
@@ -18,6 +19,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("cache::layers_that_are_not_what_they_should_be_are_made_here", &[], layers)
         .test("cache::a_layer_that_climbs_out_stays_inside", &[], climbing)
         .test("cache::what_is_no_cache_is_told_apart", &[], others)
+        .test("cache::what_buildkit_wrote_is_told_apart", &[Requirement::BuildKit], buildkit)
 }
 
 /// A cache in a folder, with its documents to be changed.
@@ -258,4 +260,31 @@ fn others() -> TestResult {
     fs::create_dir(&empty)?;
     is_refused(&folder, &empty, "is not an OCI image layout", STEPS.0)?;
     is_refused(&folder, &caches.join("nothing"), "nothing", STEPS.0)
+}
+
+/// BuildKit's own caches, in both forms of a folder and in an image.
+fn buildkit() -> TestResult {
+    let (folder, caches) = (project()?, Folder::new()?);
+    let kit = BuildKit::start()?;
+    let layout = bases()?.folder().display().to_string();
+    let root = bases()?.image("busybox")?.ok_or_else(|| Stop::failed("there is no busybox"))?;
+    for (name, further) in [("index", ""), ("manifest", ",image-manifest=true"), ("inline", "")] {
+        let place = caches.join(name);
+        let local = format!("type=local,mode=max,dest={}{further}", place.display());
+        let mut flags = vec![
+            "--oci-layout".to_owned(),
+            format!("bases={layout}"),
+            "--opt".to_owned(),
+            format!("context:busybox=oci-layout://bases@{}", root.digest()),
+        ];
+        if name == "inline" {
+            flags.extend(["--export-cache", "type=inline", "--output"].map(str::to_owned));
+            flags.push(format!("type=oci,tar=false,dest={}", place.display()));
+        } else {
+            flags.extend(["--export-cache".to_owned(), local]);
+        }
+        kit.build(folder.path(), flags)?.succeeded()?;
+        is_refused(&folder, &place, "BuildKit wrote it, and names steps by digests", STEPS.0)?;
+    }
+    Ok(())
 }
