@@ -373,7 +373,7 @@ mod tests {
             ),
             (
                 &format!("type=local,src=a,digest={digest}"),
-                CacheFrom::Local { folder: "a".into(), entry: Entry::Digest(digest.clone()) },
+                CacheFrom::Local { folder: "a".into(), entry: Entry::Digest(digest) },
             ),
         ] {
             assert_eq!(text.parse::<CacheFrom>().unwrap(), expected, "{text}");
