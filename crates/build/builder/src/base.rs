@@ -23,7 +23,9 @@ impl<'a> Solve<'a> {
             Base::Stage(base) => Ok((self.state_of(*base, mode)?.child(), Vec::new())),
             Base::Image(name) => {
                 let mut state = match self.named_context(name) {
-                    Some(context) => self.state_of_context(name, context, Some(&platform), mode)?,
+                    Some(context) => {
+                        self.state_of_context((name, context), Some(&platform), self.from(index), mode)?
+                    }
                     None => self.state_of_image(name, &platform, Some(self.from(index)))?,
                 };
                 let triggers = std::mem::take(&mut state.config.config.on_build);
@@ -115,18 +117,25 @@ impl<'a> Solve<'a> {
         Ok(state)
     }
 
-    /// What a named context holds, as a stage.
+    /// What a named context holds, as a stage. `at` asks for it.
     pub(crate) fn state_of_context(
         &self,
-        name: &str,
-        context: &Context,
+        (name, context): (&str, &Context),
         platform: Option<&Platform>,
+        at: &Instruction,
         mode: Mode,
     ) -> Result<StageState, Stop> {
         let platform = platform.unwrap_or(&self.platform);
         match context {
-            Context::Image(image) => self.state_on(&image.select(platform)?, platform),
-            Context::Reference(reference) => self.state_of_image(&reference.familiar(), platform, None),
+            Context::Image(image) => {
+                let selected = image.select(platform).map_err(|error| BuildError::Image {
+                    name: name.to_owned(),
+                    place: Some(Place::of(at)),
+                    source: error.into(),
+                })?;
+                self.state_on(&selected, platform)
+            }
+            Context::Reference(reference) => self.state_of_image(&reference.familiar(), platform, Some(at)),
             Context::Folder(_) | Context::Fetched(_) | Context::Address(_) => {
                 let tree = self.named_tree(name, mode)?;
                 let mut state = self.scratch(platform);

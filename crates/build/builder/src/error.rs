@@ -218,9 +218,9 @@ pub enum InstructionErrorKind {
         expected: String,
     },
     /// A source of COPY or ADD is not there.
-    #[error("/{} is not in {}", path.display(), place)]
+    #[error("{} is not in {}", path.display(), place)]
     NoSource {
-        /// Its path.
+        /// Its path: relative to a context, absolute in a stage or an image.
         path: PathBuf,
         /// Where it was looked for.
         place: String,

@@ -27,6 +27,7 @@ mod images;
 mod key;
 mod memory;
 mod metadata;
+mod missing;
 mod mode;
 mod mounts;
 mod origin;

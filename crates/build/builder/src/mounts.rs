@@ -20,11 +20,10 @@ use crate::error::{BuildError, InstructionErrorKind};
 use crate::key::{Key, KeyWriter};
 use crate::origin::{Origin, failed};
 use crate::run::expander;
-use crate::select::{Filter, select};
+use crate::select::{Filter, SelectError, select};
 use crate::solve::{At, Mode, Solve, Stop};
 use crate::source::Advice;
 use crate::state::StageState;
-use crate::tree::below_root;
 
 /// Folder of the sockets of ssh agents, where nothing else is asked for.
 const SSH_SOCKETS: &str = "/run/buildkit";
@@ -110,6 +109,16 @@ impl Mounted {
 }
 
 impl<'a> Solve<'a> {
+    /// The error of a source that cannot be mounted, with the step's place.
+    fn not_mounted(&self, stop: Stop, at: &At<'_>, origin: &Origin, from: Option<&str>) -> Stop {
+        match (stop, self.tree(origin)) {
+            (Stop::Failed(BuildError::Select(SelectError::NotFound(path))), Ok(tree)) => {
+                failed(at, self.not_found(&path, &*tree, origin, from))
+            }
+            (stop, _) => placed(stop, at),
+        }
+    }
+
     /// Reads a step's mounts and finds out what is in those that count.
     pub(crate) fn prepare_mounts(
         &self,
@@ -138,7 +147,7 @@ impl<'a> Solve<'a> {
                 let content = match spec.kind {
                     SpecKind::Bind => self
                         .content(&origin, std::slice::from_ref(&spec.source), mode)
-                        .map_err(|stop| placed(stop, at))?,
+                        .map_err(|stop| self.not_mounted(stop, at, &origin, spec.from.as_deref()))?,
                     // What a cache begins with is not what it holds later.
                     _ => KeyWriter::new("cache").finish(),
                 };
@@ -197,15 +206,9 @@ impl<'a> Solve<'a> {
         let is_file = lower.first().is_some_and(|path| !path.is_dir());
         let kind = match (lower.as_slice(), mount.spec.read_only) {
             ([], _) => {
-                let source = PathBuf::from(&mount.spec.source);
-                let place = mount.spec.from.clone().unwrap_or_else(|| "the build context".to_owned());
-                let kind = InstructionErrorKind::NoSource {
-                    path: below_root(&source),
-                    place,
-                    near: None,
-                    ignored: false,
-                };
-                return Err(failed(at, kind));
+                let (source, from) = (Path::new(&mount.spec.source), mount.spec.from.as_deref());
+                let tree = self.tree(origin)?;
+                return Err(failed(at, self.not_found(source, &*tree, origin, from)));
             }
             ([only], true) => MountKind::Bind { source: only.clone(), read_only: true },
             ([only], false) if is_file => {

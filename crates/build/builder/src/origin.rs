@@ -38,7 +38,7 @@ impl<'a> Solve<'a> {
                 return Ok(Origin::Named(name.to_owned()));
             }
             Some(context) => {
-                let state = self.state_of_context(name, context, None, mode)?;
+                let state = self.state_of_context((name, context), None, at.instruction, mode)?;
                 return Ok(Origin::State(Arc::new(state)));
             }
             None => {}

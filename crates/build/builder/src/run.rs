@@ -328,8 +328,7 @@ fn exit_error(
     store: &Path,
     output: VecDeque<String>,
 ) -> InstructionErrorKind {
-    let mut output: Vec<String> = output.into_iter().collect();
-    output.extend(ended.reason.clone());
+    let output: Vec<String> = output.into_iter().collect();
     let (command, full) = (command.arguments.join(" "), ended.full.then(|| store.to_owned()));
     InstructionErrorKind::Exit { command, status: ended.status, output, full }
 }

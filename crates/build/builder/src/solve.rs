@@ -313,7 +313,7 @@ impl<'a> Solve<'a> {
         if let Base::Context(name) = &stage.base
             && let Some(context) = self.named_context(name)
         {
-            return self.state_of_context(name, context, None, mode);
+            return self.state_of_context((name, context), None, self.from(index), mode);
         }
         let (mut state, instructions) = self.begin(index, mode)?;
         for at in self.places(index, &instructions) {

@@ -310,46 +310,13 @@ impl<'a> Solve<'a> {
         if let Some(path) = &source.required
             && tree.lookup(path).map_err(|error| failed(at, error))?.is_none()
         {
-            return Err(failed(at, self.not_found(path, tree, origin, at)));
+            return Err(failed(at, self.not_found(path, tree, origin, from_of(at))));
         }
         let selected = select(tree, &source.path, &source.filter).map_err(|error| match error {
-            SelectError::NotFound(path) => failed(at, self.not_found(&path, tree, origin, at)),
+            SelectError::NotFound(path) => failed(at, self.not_found(&path, tree, origin, from_of(at))),
             other => failed(at, other),
         })?;
         Ok(source.selected.get_or_init(|| selected))
-    }
-
-    fn not_found(
-        &self,
-        path: &Path,
-        tree: &dyn FileTree,
-        origin: &Origin,
-        at: &At<'_>,
-    ) -> InstructionErrorKind {
-        let path = crate::tree::below_root(path);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let names: Vec<String> = match tree.resolve(folder).and_then(|folder| tree.list(&folder)) {
-            Ok(listed) => {
-                listed.iter().map(|(name, _)| folder.join(name).to_string_lossy().into_owned()).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        let wanted = path.to_string_lossy();
-        let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, &wanted));
-        let near = nearest.filter(|name| strsim::damerau_levenshtein(name, &wanted) <= 2 + wanted.len() / 8);
-        let ignored =
-            matches!(origin, Origin::Context) && self.context().is_ok_and(|context| context.hides(&path));
-        let place = match origin {
-            Origin::Context => "the build context".to_owned(),
-            Origin::Named(name) => format!("the build context `{name}`"),
-            Origin::State(_) => match &at.instruction.kind {
-                longshore_dockerfile::InstructionKind::Copy(Transfer { from: Some(from), .. }) => {
-                    from.text.clone()
-                }
-                _ => "its source".to_owned(),
-            },
-        };
-        InstructionErrorKind::NoSource { path: path.clone(), place, near: near.cloned(), ignored }
     }
 
     fn destination(
@@ -407,6 +374,14 @@ impl<'a> Solve<'a> {
         }
         drop(writer);
         Ok(draft.commit(&doing.key.snapshot())?)
+    }
+}
+
+/// What `--from` says.
+fn from_of<'s>(at: &At<'s>) -> Option<&'s str> {
+    match &at.instruction.kind {
+        longshore_dockerfile::InstructionKind::Copy(Transfer { from: Some(from), .. }) => Some(&from.text),
+        _ => None,
     }
 }
 

@@ -63,7 +63,8 @@ impl Diagnostic {
 }
 
 /// The word of `known` that is at most two edits away from `typed`, as BuildKit's `suggest` has it, all in capitals or all
-/// in small letters where `typed` is. A word that differs by case alone is not what is wrong, so then there is none.
+/// in small letters where `typed` is. Two letters that changed places are one edit here, since that is the commonest slip of all: RNU
+/// means RUN, and not ENV. A word that differs by case alone is not what is wrong, so then there is none.
 pub(crate) fn likely<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     // A longer word is two edits away from none of the names that exist, and comparing costs the product of the lengths.
     if typed.len() > 128 {
@@ -73,7 +74,7 @@ pub(crate) fn likely<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) 
     let mut best: Option<(usize, String)> = None;
     let length = lower.chars().count();
     for word in known.into_iter().filter(|word| word.len().abs_diff(length) < 3) {
-        let distance = strsim::levenshtein(&lower, &word.to_lowercase());
+        let distance = strsim::osa_distance(&lower, &word.to_lowercase());
         if distance == 0 {
             return None;
         }

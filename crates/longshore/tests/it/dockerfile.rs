@@ -110,7 +110,11 @@ fn sources() -> TestResult {
     let ran = user.run(["build", "-f", "Dockerfile", "--build-context", &busybox("busybox")?])?;
     assert_snapshot("dockerfile-ignored-source", &shown(&ran, &user));
     fails("FROM busybox\nCOPY --from=0 /etc/paswd /\n", &[], &[], "copy-from-itself")?;
-    fails("FROM busybox AS a\nFROM busybox\nCOPY --from=a /etc/paswd /\n", &[], &[], "missing-in-stage")
+    fails("FROM busybox AS a\nFROM busybox\nCOPY --from=a /etc/paswd /\n", &[], &[], "missing-in-stage")?;
+    fails("FROM busybox\nCOPY --from=busybox /etc/paswd /\n", &[], &[], "missing-in-image")?;
+    let mount = "FROM busybox\nRUN --mount=type=bind,source=scirpts,target=/x true\n";
+    fails(mount, &["scripts/a"], &[], "missing-mount")?;
+    fails("FROM busybox\nRNU true\n", &[], &[], "transposed")
 }
 
 fn failing_run() -> TestResult {
@@ -118,6 +122,7 @@ fn failing_run() -> TestResult {
     fails(dockerfile, &[], &["--progress", "plain"], "failing-run-plain")?;
     fails(dockerfile, &[], &["--progress", "quiet"], "failing-run-quiet")?;
     fails("FROM busybox\nRUN no-such-program --flag\n", &[], &["--progress", "quiet"], "program-not-found")?;
+    fails("FROM busybox\nRUN [\"/no/such\"]\n", &[], &["--progress", "quiet"], "cannot-start")?;
     fails("FROM busybox\nRUN kill -9 $$\n", &[], &["--progress", "quiet"], "killed-run")?;
     fails(
         "FROM busybox\nRUN --mount=type=secret,id=key,required true\n",
@@ -151,6 +156,11 @@ fn missing_images() -> TestResult {
         &busybox("platforms")?.replace("busybox=", "docs="),
     ])?;
     assert_snapshot("dockerfile-other-platform", &shown(&ran, &user));
+    let docs = busybox("platforms")?.replace("busybox=", "docs=");
+    folder.write("Dockerfile", "FROM scratch\n\nCOPY --from=docs /etc/passwd /\n")?;
+    let ran =
+        user.run(["build", "-f", "Dockerfile", "--platform", "linux/s390x", "--build-context", &docs])?;
+    assert_snapshot("dockerfile-other-platform-copied", &shown(&ran, &user));
     Ok(())
 }
 

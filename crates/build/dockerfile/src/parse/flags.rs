@@ -1,6 +1,7 @@
 //! The flags that an instruction takes. Follows BuildKit's instructions/bflag.go.
 
 use crate::Diagnostic;
+use crate::diagnostic::likely;
 use crate::instruction::{Flag, Word};
 
 /// The flags of one instruction, taken one by one; what nobody took is unknown.
@@ -52,11 +53,12 @@ impl Flags {
         for flag in self.flags {
             let message = format!("unknown flag: --{}", flag.name.text);
             let problem = Diagnostic::error("unknown-flag", flag.name.span, message);
-            let mut problem = problem.with_likely(&flag.name.text, self.known.iter().copied());
-            if problem.hint.is_none() && !self.known.is_empty() {
-                problem.hint = Some(format!("the flags are --{}", self.known.join(", --")));
-            }
-            self.problems.push(problem);
+            let hint = match likely(&flag.name.text, self.known.iter().copied()) {
+                Some(likely) => Some(format!("did you mean --{likely}?")),
+                None if self.known.is_empty() => None,
+                None => Some(format!("the flags are --{}", self.known.join(", --"))),
+            };
+            self.problems.push(Diagnostic { hint, ..problem });
         }
         self.problems
     }

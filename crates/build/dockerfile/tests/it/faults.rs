@@ -36,11 +36,12 @@ fn one_bad_line_does_not_hide_the_rest() {
 #[test]
 fn faults_name_the_place_and_the_likely_word() {
     use Severity::{Error, Warning};
-    let cases: [(&str, Severity, &str, &str, &str); 33] = [
+    let cases: [(&str, Severity, &str, &str, &str); 34] = [
         ("RUNN x", Error, "unknown-instruction", "RUNN", "did you mean RUN?"),
+        ("RNU x", Error, "unknown-instruction", "RNU", "did you mean RUN?"),
         ("copi a b", Error, "unknown-instruction", "copi", "did you mean copy?"),
         ("XYZZY a b", Error, "unknown-instruction", "XYZZY", ""),
-        ("COPY --chwon=1 a b", Error, "unknown-flag", "--chwon", "did you mean chown?"),
+        ("COPY --chwon=1 a b", Error, "unknown-flag", "--chwon", "did you mean --chown?"),
         (
             "RUN --foo x",
             Error,
