@@ -129,3 +129,87 @@ impl Drop for Working<'_> {
         self.slot.ready.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_oci::{ImageConfig, Platform};
+    use longshore_snapshot::Chain;
+
+    use super::*;
+    use crate::key::KeyWriter;
+
+    fn state(name: &str) -> Arc<StageState> {
+        let platform = Platform::host();
+        let config = ImageConfig::new(&platform);
+        let key = KeyWriter::new(name).finish();
+        Arc::new(StageState::new(key, Chain::default(), config, platform))
+    }
+
+    fn mine(slot: &Slot, mode: Mode) -> Working<'_> {
+        match slot.take(mode) {
+            Ok(Some(Turn::Mine(working))) => working,
+            _ => panic!("somebody else is at it"),
+        }
+    }
+
+    fn known(slot: &Slot, mode: Mode) -> Option<Key> {
+        match slot.take(mode) {
+            Ok(Some(Turn::Known(state))) => Some(state.key),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn one_thread_works_and_the_others_get_its_state() {
+        let slot = Slot::default();
+        let working = mine(&slot, Mode::Build);
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| known(&slot, Mode::Build))).collect();
+            working.end(&state("a")).unwrap();
+            for thread in waiting {
+                assert_eq!(thread.join().unwrap(), Some(state("a").key));
+            }
+        });
+    }
+
+    #[test]
+    fn who_gives_up_leaves_nobody_waiting() {
+        let slot = Slot::default();
+        drop(mine(&slot, Mode::Build));
+        assert!(matches!(slot.take(Mode::Build), Err(Stop::Elsewhere)));
+        let slot = Slot::default();
+        drop(mine(&slot, Mode::Probe));
+        mine(&slot, Mode::Probe).end(&state("a")).unwrap();
+        assert_eq!(known(&slot, Mode::Probe), Some(state("a").key));
+    }
+
+    #[test]
+    fn what_is_built_is_not_probed() {
+        let slot = Slot::default();
+        mine(&slot, Mode::Probe).end(&state("a")).unwrap();
+        assert!(slot.is_unbuilt());
+        let working = mine(&slot, Mode::Build);
+        assert!(!slot.is_unbuilt() && matches!(slot.take(Mode::Probe), Ok(None)));
+        working.end(&state("b")).unwrap();
+        assert_eq!(known(&slot, Mode::Build), Some(state("b").key));
+        slot.forget();
+        assert!(slot.is_unbuilt());
+    }
+
+    #[test]
+    fn a_build_begins_again_where_what_was_relied_on_comes_out_otherwise() {
+        for (built, relied_first) in [("a", true), ("a", false), ("b", true), ("b", false)] {
+            let slot = Slot::default();
+            slot.rely_on().unwrap();
+            mine(&slot, Mode::Probe).end(&state("a")).unwrap();
+            let working = mine(&slot, Mode::Build);
+            let outcome = if relied_first {
+                slot.rely_on().and_then(|()| working.end(&state(built)))
+            } else {
+                working.end(&state(built)).and_then(|()| slot.rely_on())
+            };
+            let again = matches!(outcome, Err(Stop::Failed(BuildError::Again)));
+            assert_eq!(again, built == "b", "{built} {relied_first} {outcome:?}");
+        }
+    }
+}

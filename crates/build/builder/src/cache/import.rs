@@ -1,7 +1,8 @@
-//! Caches that a build takes results from: read before anything else is known, believed until one of their layers is not what it should be.
+//! Caches that a build takes results from: believed until one of their layers is not what it should be.
 //!
-//! A build that finds all it needs on this machine asks no cache. Reading one is reading its manifest and its records. Layers are fetched when an image has them, or a step stands on them. A cache
-//! that turns out not to be what it says is not asked again in this build, which then goes on as if it had never been named.
+//! A build that finds all it needs on this machine asks no cache. Reading one is reading its manifest and its records. Layers are fetched
+//! when an image has them, or a step stands on them. A cache that turns out not to be what it says is not asked again in this build, which
+//! then goes on as if it had never been named.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

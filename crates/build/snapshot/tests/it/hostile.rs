@@ -43,7 +43,7 @@ impl Bench {
     }
 
     /// Names of folders that hold snapshots, finished or not.
-    fn leftovers(&self) -> Result<Vec<String>, Stop> {
+    pub(crate) fn leftovers(&self) -> Result<Vec<String>, Stop> {
         let mut names = Vec::new();
         for kind in ["snapshots-root", "drafts-root"] {
             for entry in fs::read_dir(self.store.cache_folder(kind))? {

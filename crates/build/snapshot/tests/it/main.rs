@@ -2,6 +2,7 @@
 
 mod facts;
 mod hostile;
+mod imports;
 mod layers;
 mod operations;
 mod outputs;
@@ -13,5 +14,6 @@ mod views;
 use longshore_testkit::Suite;
 
 fn main() -> std::process::ExitCode {
-    random::add(rules::add(views::add(layers::add(outputs::add(hostile::add(Suite::new())))))).run()
+    random::add(rules::add(views::add(layers::add(imports::add(outputs::add(hostile::add(Suite::new())))))))
+        .run()
 }
