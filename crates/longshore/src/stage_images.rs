@@ -1,7 +1,8 @@
 //! The images that Dockerfiles name: in the store under their name, else in a registry.
 //!
 //! Of a registry's image nothing comes before it is needed. A build that finds all its steps in a cache reads a base's manifest and config, and
-//! never its layers. When the first layer of an image is opened, all of that platform's are pulled, several at once.
+//! never its layers. When the first layer of an image is opened, all of that platform's are pulled, several at once. Documents stay beside the
+//! records of builds, where no list of images needs to name them: of an index, most is never here.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -9,10 +10,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use longshore_builder::ImageSource;
 use longshore_events::Events;
-use longshore_image::{BlobReader, Content, ContentError, ContentErrorKind, Image, Sink, read_small};
+use longshore_image::{
+    BlobReader, Content, ContentError, ContentErrorKind, Image, Layout, LayoutError, Sink, VerifyingReader,
+    read_small,
+};
 use longshore_oci::{Descriptor, Digest, Manifest, Reference, media_type};
 use longshore_registry::{Platforms, Registries};
-use longshore_store::{Store, StoreError, Writer};
+use longshore_store::{Store, Writer};
 
 use crate::bases::Bases;
 use crate::context::{Context, ContextError};
@@ -41,12 +45,19 @@ impl StageImages {
         self.bases.store.cache_folder("dockerfile").join("bases").join(name.encoded())
     }
 
-    fn remembered(&self, reference: &Reference) -> Result<Option<Image>, StoreError> {
-        let bytes = std::fs::read(self.memory(reference)).ok();
-        let root = bytes.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok());
-        let Some(root) = root.filter(|root| self.bases.store.layout().has(root).unwrap_or(false)) else {
+    /// Where documents of images are.
+    fn documents(&self) -> Result<Layout, LayoutError> {
+        let folder = self.bases.store.cache_folder("dockerfile").join("documents");
+        let layout = Layout::open(&folder).or_else(|_| Layout::create(&folder))?;
+        Ok(layout.with_temporary(self.bases.store.temporary_folder()))
+    }
+
+    fn remembered(&self, reference: &Reference) -> Result<Option<Image>, Failure> {
+        let Ok(bytes) = std::fs::read(self.memory(reference)) else { return Ok(None) };
+        let Ok(root) = serde_json::from_slice::<Descriptor>(&bytes) else { return Ok(None) };
+        if !self.documents()?.has(&root)? {
             return Ok(None);
-        };
+        }
         self.image(reference, root, OnceLock::new()).map(Some)
     }
 
@@ -55,11 +66,12 @@ impl StageImages {
         reference: &Reference,
         root: Descriptor,
         remote: OnceLock<Arc<dyn Content>>,
-    ) -> Result<Image, StoreError> {
+    ) -> Result<Image, Failure> {
         let content = LateContent {
             reference: reference.with_digest(root.digest.clone()),
             registries: self.bases.registries.clone(),
             remote,
+            documents: self.documents()?,
             writer: self.bases.store.writer()?,
             store: self.bases.store.clone(),
             manifests: Mutex::default(),
@@ -107,6 +119,7 @@ struct LateContent {
     reference: Reference,
     registries: Option<Registries>,
     remote: OnceLock<Arc<dyn Content>>,
+    documents: Layout,
     store: Store,
     writer: Writer,
     /// The manifests that were read: which image a layer belongs to.
@@ -141,14 +154,13 @@ impl LateContent {
     }
 
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ContentError> {
-        if self.is_here(descriptor)?
-            && let Ok(bytes) = read_small(self.store.layout(), descriptor)
-        {
+        // One that is damaged is fetched anew.
+        if let Ok(bytes) = read_small(&self.documents, descriptor) {
             return Ok(bytes);
         }
         let bytes = read_small(&**self.remote(descriptor)?, descriptor)?;
-        let kept = self.writer.bytes(&descriptor.media_type, &bytes);
-        kept.map_err(|error| failed(descriptor, error))?;
+        let mut reader = VerifyingReader::new(bytes.as_slice(), descriptor);
+        self.documents.clone().write(descriptor, &mut reader).map_err(|error| failed(descriptor, error))?;
         Ok(bytes)
     }
 

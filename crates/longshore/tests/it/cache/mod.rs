@@ -4,29 +4,20 @@
 
 mod hostile;
 mod isolations;
+mod registries;
 
 use std::path::Path;
-use std::process::Command;
 
-use longshore_testkit::{
-    Folder, Longshore, Ran, Registry, Requirement, Stop, Suite, TestResult, program, run,
-};
+use longshore_testkit::{Folder, Longshore, Ran, Stop, Suite, TestResult};
 
-use crate::conformance::bases;
 use crate::dockerfile::busybox;
 use crate::run::user;
 
-const REGISTRY: &[Requirement] = &[Requirement::Program("docker-registry")];
-const SKOPEO: &[Requirement] = &[Requirement::Program("skopeo"), Requirement::Program("docker-registry")];
-
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = hostile::add(isolations::add(suite));
+    let suite = hostile::add(isolations::add(registries::add(suite)));
     suite
         .test("cache::a_folder_brings_an_image_to_another_store", &[], folders)
         .test("cache::an_edit_reuses_the_steps_before_it", &[], edit)
-        .test("cache::a_registry_and_skopeo_move_it", SKOPEO, registry)
-        .test("cache::bases_are_not_pulled_for_what_is_known", REGISTRY, bases_from_registry)
-        .test("cache::an_image_brings_its_own", REGISTRY, inline)
         .test("cache::several_caches_and_platforms", &[], several)
         .test("cache::it_is_handed_on_without_being_used", &[], handed_on)
         .test("cache::times_that_were_cut_are_told_apart", &[], times)
@@ -196,108 +187,6 @@ fn edit() -> TestResult {
     assert_eq!((added.done, added.steps), (1, Some(STEPS.0 + 1)), "{}", added.stderr);
     assert!(!added.stderr.contains("/downloaded && cat go.mod\n#1 DONE"), "{}", added.stderr);
     importer.run(["image", "validate"])?.succeeded()?;
-    Ok(())
-}
-
-fn registry() -> TestResult {
-    let (folder, copies) = (project()?, Folder::new()?);
-    let registry = Registry::start()?;
-    let name = registry.reference("team/cache:main");
-    let made = build(&user()?, &folder, &["--cache-to", &format!("type=registry,ref={name},mode=max")])?;
-    for source in [name.clone(), format!("type=registry,ref={name}")] {
-        let known = build(&user()?, &folder, &["--cache-from", &source])?;
-        assert_eq!((known.digest.as_str(), known.done), (made.digest.as_str(), 0), "{}", known.stderr);
-    }
-    let skopeo = |arguments: &[&str]| -> Result<String, Stop> {
-        let mut command = Command::new(program("skopeo")?);
-        let ran = run(command.args(arguments), std::time::Duration::from_secs(60))?.succeeded()?;
-        Ok(ran.stdout)
-    };
-    let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")])?;
-    let manifest: serde_json::Value = serde_json::from_str(&raw)?;
-    let kind = "application/vnd.longshore.build-cache.v1+json";
-    assert_eq!((&manifest["artifactType"], &manifest["config"]["mediaType"]), (&kind.into(), &kind.into()));
-    let copy = copies.join("copy");
-    let to = format!("oci:{}:cache", copy.display());
-    skopeo(&["copy", "--src-tls-verify=false", &format!("docker://{name}"), &to])?;
-    let other = registry.reference("other/cache:copy");
-    skopeo(&["copy", "--dest-tls-verify=false", &to, &format!("docker://{other}")])?;
-    for source in [from(&copy), format!("{},tag=cache", from(&copy)), other] {
-        let known = build(&user()?, &folder, &["--cache-from", &source])?;
-        assert_eq!((known.digest.as_str(), known.done), (made.digest.as_str(), 0), "{}", known.stderr);
-    }
-    Ok(())
-}
-
-/// Of a base that only known steps stand on nothing comes but its documents.
-fn bases_from_registry() -> TestResult {
-    let (folder, caches) = (project()?, Folder::new()?);
-    let registry = Registry::start()?;
-    let pusher = user()?;
-    let mut digests = Vec::new();
-    for base in ["merged", "platforms"] {
-        let source = format!("oci:{}:{base}", bases()?.folder().display());
-        pusher
-            .run(["image", "copy", &source, &format!("docker://{}", registry.reference(base))])?
-            .succeeded()?;
-        let image = bases()?.image(base)?.ok_or_else(|| Stop::failed("a base is missing"))?;
-        let image = image.select(&longshore_oci::Platform::host())?;
-        digests.push(image.manifest()?.layers.into_iter().map(|layer| layer.digest).collect::<Vec<_>>());
-    }
-    let dockerfile = DOCKERFILE
-        .replacen("busybox", &registry.reference("merged"), 1)
-        .replace("FROM busybox\n", &format!("FROM {}\n", registry.reference("platforms")));
-    folder.write("Dockerfile", dockerfile)?;
-    let cache = caches.join("max");
-    let exporter = user()?;
-    let made = build(&exporter, &folder, &["--cache-to", &to(&cache, "max")])?;
-    let importer = user()?;
-    let known = build(&importer, &folder, &["--cache-from", &from(&cache)])?;
-    assert_eq!((known.digest.as_str(), known.done), (made.digest.as_str(), 0), "{}", known.stderr);
-    let has = |user: &Longshore, base: usize| -> Result<bool, Stop> {
-        let store = longshore_store::Store::open(user.store())?;
-        Ok(digests[base].iter().all(|digest| store.layout().blob_path(digest).exists()))
-    };
-    assert_eq!((has(&exporter, 0)?, has(&exporter, 1)?), (true, true));
-    assert_eq!((has(&importer, 0)?, has(&importer, 1)?), (false, true), "{}", known.stderr);
-    importer.run(["image", "validate"])?.succeeded()?;
-    // What is known needs no network, and what is pulled later fits.
-    let offline = importer.env("LONGSHORE_OFFLINE", "1");
-    let later = build(&offline, &folder, &[])?;
-    assert_eq!((later.digest.as_str(), later.done), (made.digest.as_str(), 0), "{}", later.stderr);
-    folder.write("main.go", "package main // edited\n")?;
-    let refused =
-        offline.run(arguments(&folder.path().display().to_string(), &["--cache-from", &from(&cache)])?)?;
-    assert!(refused.expect_code(1)?.stderr.contains("cannot read layer"), "the base is not here");
-    let online = offline.env("LONGSHORE_OFFLINE", "0");
-    let edited = build(&online, &folder, &["--cache-from", &from(&cache)])?;
-    assert_eq!((edited.done, edited.steps), (3, Some(STEPS.0)), "{}", edited.stderr);
-    online.run(["image", "validate"])?.succeeded()?;
-    Ok(())
-}
-
-fn inline() -> TestResult {
-    let folder = project()?;
-    let registry = Registry::start()?;
-    for format in ["oci", "docker"] {
-        let name = registry.reference(&format!("app:{format}"));
-        let flags = ["--cache-to", "type=inline", "--image-format", format];
-        let made = build(&user()?, &folder, &[&flags[..], &["-t", &name, "--push"]].concat())?;
-        let importer = user()?;
-        let known = build(&importer, &folder, &[&flags[..], &["--cache-from", &name]].concat())?;
-        assert_eq!((known.digest.as_str(), known.done), (made.digest.as_str(), 0), "{}", known.stderr);
-        importer.run(["image", "validate"])?.succeeded()?;
-    }
-    // What stands on such an image has no records of it.
-    let name = registry.reference("app:oci");
-    folder.write("Dockerfile", format!("FROM {name}\nENV B=c\n"))?;
-    let child = user()?;
-    build(&child, &folder, &["-t", "child:1"])?;
-    let config = child.run(["image", "show", "child:1", "--format", "json"])?.succeeded()?.stdout;
-    assert!(config.contains("B=c") && !config.contains("longshore.build-cache"), "{config}");
-    folder.write("Dockerfile", DOCKERFILE)?;
-    let refused = build(&user()?, &folder, &["--cache-from", &registry.reference("nothing:1")])?;
-    assert!(refused.stderr.contains("nothing:1 is not used: "), "{}", refused.stderr);
     Ok(())
 }
 
