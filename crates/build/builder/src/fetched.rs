@@ -307,6 +307,10 @@ fn read(tree: &dyn FileTree, path: &Path) -> Result<Option<Vec<u8>>, ContextErro
     match tree.lookup(&place)?.map(|node| node.kind) {
         None => return Ok(None),
         Some(NodeKind::File { size }) if size <= MAX_FILE => {}
+        Some(NodeKind::File { .. }) => {
+            let source = io::ErrorKind::FileTooLarge.into();
+            return Err(TreeError::Context { action: "read", path: path.to_owned(), source }.into());
+        }
         Some(_) => return Err(TreeError::NotAFile(path.to_owned()).into()),
     }
     let mut bytes = Vec::new();

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Output;
 
 use longshore_testkit::{
-    Answer, FaultServer, Folder, Longshore, Reply, Requirement, Stop, Suite, TestResult,
+    Answer, BuildKit, FaultServer, Folder, Longshore, Reply, Requirement, Stop, Suite, TestResult,
 };
 
 use crate::conformance::bases;
 use crate::dockerfile::busybox;
+use crate::outputs::{BUILDKIT, tar_facts};
 use crate::run::{assert_snapshot, redactions, transcript, user};
 
 const TAR: &[Requirement] = &[Requirement::Program("tar")];
@@ -19,6 +20,7 @@ const ORDINARY: &[Requirement] = &[Requirement::OrdinaryUser, Requirement::Progr
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .test("contexts::a_tar_will_do_from_a_file_a_pipe_and_a_server", TAR, tars)
+        .test("contexts::those_of_a_server_hold_what_buildkit_finds", BUILDKIT, as_buildkit)
         .test("contexts::pipes_reach_the_steps_of_a_user_who_is_not_root", ORDINARY, ordinary)
         .test("contexts::what_is_no_context_is_refused", &[], refusals)
         .test("contexts::what_a_dockerfile_warns_of_is_said_once", ORDINARY, said_once)
@@ -91,6 +93,82 @@ fn tars() -> TestResult {
     succeeded(piped(&user, Path::new(&own), &["-f", "-", &url, "-o", "third", "-t", "{name}"])?)?;
     assert_eq!(folder.read("third/mine")?, "hello\n");
     assert!(user.run(["image", "ls"])?.succeeded()?.stdout.contains("context"));
+    Ok(())
+}
+
+/// A tar with owners, links, modes and rules, packed by GNU tar.
+fn owned_tar() -> Result<Vec<u8>, Stop> {
+    let folder = Folder::new()?;
+    folder.write("c/Dockerfile", "FROM scratch\nCOPY . /all/\nCOPY --chown=1:2 file li* /some/\n")?;
+    folder.write("c/file", "text\n")?;
+    folder.write("c/closed/file", "text\n")?;
+    folder.write("c/secret", "")?;
+    folder.write("c/.dockerignore", "secret\n")?;
+    std::fs::hard_link(folder.join("c/file"), folder.join("c/same"))?;
+    for (link, target) in [("link", "closed/file"), ("absolute", "/closed"), ("lies", "../../file")] {
+        std::os::unix::fs::symlink(target, folder.join("c").join(link))?;
+    }
+    for (name, mode) in [("c/closed", 0o700), ("c/file", 0o4711)] {
+        std::fs::set_permissions(folder.join(name), PermissionsExt::from_mode(mode))?;
+    }
+    let mut command = std::process::Command::new("tar");
+    command.args(["--owner=7", "--group=8", "--mtime=@1000000000", "-czf", "c.tar.gz", "-C", "c", "."]);
+    longshore_testkit::run(command.current_dir(folder.path()), std::time::Duration::from_secs(60))?
+        .succeeded()?;
+    Ok(std::fs::read(folder.join("c.tar.gz"))?)
+}
+
+fn as_buildkit() -> TestResult {
+    let text = "FROM scratch\nCOPY . /\n";
+    let files = [("/tar", owned_tar()?), ("/text", text.as_bytes().to_vec())];
+    let server = FaultServer::start(move |request| {
+        let found = files.iter().find(|(path, _)| request.target == *path);
+        Reply::Answer(found.map_or_else(|| Answer::new(404, ""), |(_, body)| Answer::new(200, body.clone())))
+    })?;
+    let folder = Folder::new()?;
+    folder.write("Named", "FROM scratch\nCOPY --from=tar / /tar/\nCOPY --from=text / /text/\n")?;
+    let (user, kit) = (user()?.inside(folder.path()), BuildKit::start()?);
+    let (tar, text) = (format!("{}/tar", server.url()), format!("{}/text", server.url()));
+    let mut seen = Vec::new();
+    for (theirs, ours) in [
+        (vec![format!("context={tar}")], vec!["Dockerfile", &tar]),
+        (vec![format!("context={text}")], vec!["Dockerfile", &text]),
+        (
+            vec!["filename=Named".to_owned(), format!("context:tar={tar}"), format!("context:text={text}")],
+            vec!["Named", "."],
+        ),
+    ] {
+        let options: Vec<String> =
+            theirs.into_iter().flat_map(|option| ["--opt".to_owned(), option]).collect();
+        kit.build(
+            folder.path(),
+            options.iter().map(String::as_str).chain(["--output", "type=tar,dest=theirs"]),
+        )?
+        .succeeded()?;
+        let (named_tar, named_text) = (format!("tar={tar}"), format!("text={text}"));
+        let named = ["--build-context", &named_tar, "--build-context", &named_text];
+        let build = ["build", "-o", "type=tar,dest=ours", "-f"].into_iter().chain(ours).chain(named);
+        user.run(build)?.succeeded()?;
+        let facts = |name: &str| tar_facts(&std::fs::read(folder.join(name))?);
+        let (ours, mut theirs) = (facts("ours")?, facts("theirs")?);
+        // On purpose: for BuildKit the rules of a context that was fetched do not count.
+        theirs.retain(|line| !line.starts_with("all/secret "));
+        // Folders that are made on the way are as old as the build.
+        let made = |lines: Vec<String>| -> Vec<String> {
+            let is_made = |line: &String| {
+                ["all/ ", "some/ ", "tar/ ", "text/ "].iter().any(|name| line.starts_with(name))
+            };
+            lines
+                .into_iter()
+                .map(|line| {
+                    if is_made(&line) { line.split(' ').take(3).collect::<Vec<_>>().join(" ") } else { line }
+                })
+                .collect()
+        };
+        seen.push(theirs.len());
+        assert_eq!(made(ours), made(theirs));
+    }
+    assert_eq!(seen, [14, 1, 4]);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::conformance::bases;
 use crate::dockerfile::busybox;
 use crate::run::{assert_snapshot, redactions, transcript, user};
 
-const BUILDKIT: &[Requirement] = &[Requirement::BuildKit];
+pub(crate) const BUILDKIT: &[Requirement] = &[Requirement::BuildKit];
 const ROOT: &[Requirement] = &[Requirement::Root];
 const ORDINARY: &[Requirement] = &[Requirement::OrdinaryUser];
 const REGISTRY: &[Requirement] = &[Requirement::Program("docker-registry")];
@@ -74,7 +74,7 @@ fn facts(folder: &Path, owner: u32) -> Result<Vec<String>, Stop> {
 }
 
 /// The same for a tar, in its order, with the owners in it.
-fn tar_facts(bytes: &[u8]) -> Result<Vec<String>, Stop> {
+pub(crate) fn tar_facts(bytes: &[u8]) -> Result<Vec<String>, Stop> {
     let mut found = Vec::new();
     let mut tar = entries(bytes);
     while let Some(entry) = tar.next_entry()? {

@@ -78,9 +78,10 @@ impl ContextError {
             ContextError::Image => {
                 Some("name it with --build-context NAME=IMAGE, and copy from it with COPY --from=NAME".to_owned())
             }
-            ContextError::NoArchive => {
-                Some("a Dockerfile on standard input is built by `-f -` and the context's folder".to_owned())
-            }
+            ContextError::NoArchive => Some(
+                "a file can be the context if it is a tar; a Dockerfile is named by -f, which reads standard input as -f -"
+                    .to_owned(),
+            ),
             ContextError::NoDockerfile(_) => Some(
                 "-f names a file of the context, which comes from elsewhere; an absolute path names one of this machine"
                     .to_owned(),
