@@ -4,6 +4,7 @@
 //! a snapshot of their own first, with root as owner, so that a step sees the same whoever runs the build and whatever .dockerignore
 //! leaves out.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -27,6 +28,8 @@ use crate::state::StageState;
 
 /// Folder of the sockets of ssh agents, where nothing else is asked for.
 const SSH_SOCKETS: &str = "/run/buildkit";
+/// Beside a cache's files: what names their owners, where these cannot stand on disk.
+const OWNERS: &str = "owners";
 
 /// A mount with what it depends on.
 pub(crate) struct PreparedMount {
@@ -60,6 +63,8 @@ impl PreparedMount {
 pub(crate) struct Mounted {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) environment: Vec<(String, OsString)>,
+    /// Files that name the owners of what is mounted, by target, where owners cannot stand on disk.
+    pub(crate) owners: BTreeMap<PathBuf, PathBuf>,
     locks: Vec<Lock>,
     scratch: Vec<Scratch>,
 }
@@ -250,6 +255,9 @@ impl<'a> Solve<'a> {
             self.fill_cache(mount, &folder)?;
         }
         self.snapshots().mark_used(&folder)?;
+        if let Some(target) = mount.target.as_ref().filter(|_| self.snapshots().records_owners()) {
+            mounted.owners.insert(target.clone(), folder.join(OWNERS));
+        }
         mounted.push(mount, MountKind::Bind { source: data, read_only: spec.read_only });
         Ok(())
     }
@@ -267,7 +275,10 @@ impl<'a> Solve<'a> {
         let mode = spec.mode.unwrap_or(0o755);
         fs::set_permissions(&new, fs::Permissions::from_mode(mode))
             .map_err(FileError::of("set the mode of", &new))?;
-        if spec.has_owner {
+        if spec.has_owner && self.snapshots().records_owners() {
+            let line = format!("{} {} /\0", spec.uid, spec.gid);
+            longshore_files::write_atomic(&folder.join(OWNERS), line.as_bytes())?;
+        } else if spec.has_owner {
             chown(&new, Some(spec.uid), Some(spec.gid)).map_err(FileError::of("set the owner of", &new))?;
         }
         match fs::rename(&new, folder.join("data")) {

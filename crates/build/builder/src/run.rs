@@ -176,6 +176,7 @@ impl<'a> Solve<'a> {
             },
             input: None,
             owners: draft.owners_table(),
+            mount_owners: std::mem::take(&mut mounted.owners),
         };
         let mut output = Output::new(doing.task);
         let ended =

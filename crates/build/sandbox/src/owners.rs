@@ -38,9 +38,14 @@ fn parse(bytes: &[u8]) -> Option<Owners> {
     Some(owners)
 }
 
-/// Writes the table that a step has left.
-pub(crate) fn write(step: &Step, owners: &[(PathBuf, (u32, u32))]) -> Result<(), FileError> {
-    let Some(table) = &step.owners else { return Ok(()) };
+/// Writes the table that a step has left: of its root folder, or of a mount by its number from 1 on.
+pub(crate) fn write(step: &Step, book: u32, owners: &[(PathBuf, (u32, u32))]) -> Result<(), FileError> {
+    let mount = usize::try_from(book).unwrap_or(0).checked_sub(1);
+    let table = match mount {
+        None => step.owners.as_ref(),
+        Some(mount) => step.mounts.get(mount).and_then(|mount| step.mount_owners.get(&mount.target)),
+    };
+    let Some(table) = table else { return Ok(()) };
     let mut bytes = Vec::new();
     for (path, (uid, gid)) in owners {
         bytes.extend_from_slice(format!("{uid} {gid} ").as_bytes());

@@ -1,6 +1,7 @@
 //! What a step is: everything that a process in the sandbox sees, said by the caller. Nothing is inherited from the machine unless
 //! it is named here.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Step {
     /// With [`Isolation::SingleUser`], the file that names the owners of what is in the root folder, and that the run brings up to date
     /// ([`crate::read_owners`]).
     pub owners: Option<PathBuf>,
+    /// The same for what is mounted, by target. Whoever owns a file on any other mount is forgotten with the step.
+    pub mount_owners: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// Numbers of a user and its groups, as they are inside.
@@ -221,4 +224,5 @@ wire_struct!(Step {
     limits,
     input,
     owners,
+    mount_owners,
 });

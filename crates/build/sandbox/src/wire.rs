@@ -4,6 +4,7 @@
 //! lengths before bytes, a number before each kind of an enum. It is not JSON because paths and arguments are bytes, and because a
 //! step's cost is counted in fractions of a millisecond.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -153,6 +154,15 @@ impl<T: Wire> Wire for Vec<T> {
             values.push(T::take(from)?);
         }
         Some(values)
+    }
+}
+
+impl<K: Wire + Ord + Clone, V: Wire + Clone> Wire for BTreeMap<K, V> {
+    fn put(&self, to: &mut Vec<u8>) {
+        self.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>().put(to);
+    }
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        Some(Vec::take(from)?.into_iter().collect())
     }
 }
 

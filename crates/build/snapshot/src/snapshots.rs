@@ -44,6 +44,11 @@ impl Snapshots {
         &self.0.kind
     }
 
+    /// Whether owners stand in tables, since they cannot stand on disk.
+    pub fn records_owners(&self) -> bool {
+        !self.0.keeps_owners()
+    }
+
     /// The layers of an image for a single platform. Its manifest and config are read, and nothing else.
     ///
     /// Errors: they cannot be read, or the config names another number of layers than the manifest.

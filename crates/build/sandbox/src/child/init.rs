@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -12,10 +13,9 @@ use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal, wait,
 };
 
-use super::supervisor::Supervisor;
+use super::supervisor::{Book, Supervisor};
 use super::{Fault, Report, command, keeper, report};
-use crate::owners::{self, Owners};
-use crate::{Isolation, Network, Root, Status, Step, User, descriptor, mounts, sys};
+use crate::{Isolation, MountKind, Network, Root, Status, Step, User, descriptor, mounts, owners, sys};
 
 /// Does the init's part and returns its exit code.
 pub(super) fn main(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> i32 {
@@ -52,8 +52,10 @@ fn serve(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> Result<(), Faul
     end_all();
     place.clean();
     if let Some(supervisor) = supervisor {
-        let owners = supervisor.into_owners().map_err(Fault::plain("look through the files"))?;
-        report(control, &Report::Owners(owners.into_iter().collect()));
+        let all = supervisor.into_owners().map_err(Fault::plain("look through the files"))?;
+        for (book, owners) in (0_u32..).zip(all) {
+            report(control, &Report::Owners(book, owners.into_iter().collect()));
+        }
     }
     let usage = sys::usage_of_children();
     let time = u64::try_from(usage.processor_time.as_nanos()).unwrap_or(u64::MAX);
@@ -63,8 +65,7 @@ fn serve(control: &UnixStream, keeper: &OwnedFd, step: &Step) -> Result<(), Faul
 
 /// What it takes to answer a step's calls.
 struct Supervision {
-    changes: OwnedFd,
-    owners: Owners,
+    books: Vec<Book>,
     user: User,
     ended: OwnedFd,
     ours: UnixStream,
@@ -84,11 +85,22 @@ impl Supervision {
         let changes =
             rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(Fault::of("open the folder", path))?;
-        let owners = step.owners.as_deref().map(owners::read_owners).transpose();
-        let owners = owners.map_err(|error| Fault::of_file(&error))?.unwrap_or_default();
+        let table = |path: Option<&Path>| {
+            let owners = path.map(owners::read_owners).transpose();
+            Ok(owners.map_err(|error| Fault::of_file(&error))?.unwrap_or_default())
+        };
+        let owners = table(step.owners.as_deref())?;
+        let mut books = vec![Book { target: "/".into(), changes: Some(changes), owners }];
+        for mount in &step.mounts {
+            let owners = match (&mount.kind, step.mount_owners.get(&mount.target)) {
+                (MountKind::Content { uid, gid, .. }, _) => [("/".into(), (*uid, *gid))].into(),
+                (_, path) => table(path.map(PathBuf::as_path))?,
+            };
+            books.push(Book { target: mount.target.clone(), changes: None, owners });
+        }
         let ended = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(Fault::plain("wait for signals"))?;
         let (theirs, ours) = UnixStream::pair().map_err(Fault::of_io("make a socket in", "/"))?;
-        Ok(Some(Supervision { changes, owners, user: step.user.clone(), ended, ours, theirs }))
+        Ok(Some(Supervision { books, user: step.user.clone(), ended, ours, theirs }))
     }
 
     /// Answers the calls of the step's processes, and collects them, until the step's own ends.
@@ -101,8 +113,8 @@ impl Supervision {
             // The process has ended before it had a filter, and has said why.
             return Ok((wait_for(child).map_err(fault("wait for the process"))?, None));
         };
-        let mut supervisor = Supervisor::new(listener, self.changes, self.owners, &self.user)
-            .map_err(fault("answer system calls"))?;
+        let mut supervisor =
+            Supervisor::new(listener, self.books, &self.user).map_err(fault("answer system calls"))?;
         loop {
             if let Some(status) = command::collect(child).map_err(fault("wait for the process"))? {
                 return Ok((status, Some(supervisor)));

@@ -59,8 +59,8 @@ pub(crate) enum Report {
     Foreign(String, String, bool),
     /// The program ended: how, and what it used: nanoseconds of processor time, bytes of memory.
     Ended(Status, u64, u64),
-    /// The owners of the files, by path; root's are left out.
-    Owners(Vec<(PathBuf, (u32, u32))>),
+    /// The owners of the files of the root folder, or of a mount by its number from 1 on, by path; root's are left out.
+    Owners(u32, Vec<(PathBuf, (u32, u32))>),
     /// The keeper's init was killed, by this signal.
     Lost(i32),
 }
@@ -79,7 +79,7 @@ wire_enum!(Report {
     1 => NotStarted(code, reason),
     2 => Ended(status, time, memory),
     3 => Lost(signal),
-    4 => Owners(owners),
+    4 => Owners(book, owners),
     5 => Foreign(platform, emulator, registered),
 });
 wire_struct!(Fault { action, path, error });

@@ -13,7 +13,7 @@ use super::place::Place;
 use super::tree::{Attributes, Filesystem, clone_of, restrict};
 use super::{harmless_file, shares_network};
 use crate::child::Fault;
-use crate::{MountKind, Step};
+use crate::{Isolation, MountKind, Step};
 
 /// Name servers for a network of its own whose machine has none but on loopback; BuildKit's, after Docker's.
 const PUBLIC_SERVERS: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
@@ -104,7 +104,10 @@ impl Contents {
                 secrets.push(None);
                 continue;
             };
-            let made = make_file(&memory, &index.to_string(), bytes.expose(), (*mode, *uid, *gid));
+            // A single user's files have one owner; what the step sees of it is kept account of.
+            let single = step.isolation == Isolation::SingleUser;
+            let (uid, gid) = if single { (0, 0) } else { (*uid, *gid) };
+            let made = make_file(&memory, &index.to_string(), bytes.expose(), (*mode, uid, gid));
             secrets.push(Some(made.map_err(Fault::of("make the file for", &mount.target))?));
         }
         rustix::process::fchdir(&memory)

@@ -82,7 +82,7 @@ fn conclude(
     for report in reports {
         match report {
             Report::Failed(fault) => return Err(fault.into()),
-            Report::Owners(owners) => crate::owners::write(step, &owners)?,
+            Report::Owners(book, owners) => crate::owners::write(step, book, &owners)?,
             Report::Lost(signal) => return Err(SandboxError::Lost { signal: Some(signal) }),
             Report::Foreign(platform, emulator, registered) => {
                 return Err(SandboxError::Foreign { platform, emulator, registered });

@@ -27,7 +27,7 @@ struct FileHandle {
 }
 
 /// What names a file on its file system for as long as it lives, and no other file after it: open_by_handle_at(2). A link at the end of
-/// the path is not followed. EOPNOTSUPP where the file system has none.
+/// the path is not followed; an empty path is the folder itself, which may be a file. EOPNOTSUPP where the file system has none.
 pub(crate) fn file_handle(folder: &OwnedFd, path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut handle = FileHandle { length: LONGEST.into(), kind: 0, bytes: [0; LONGEST as usize] };
     let mut mount: libc::c_int = 0;
@@ -39,7 +39,7 @@ pub(crate) fn file_handle(folder: &OwnedFd, path: &CStr) -> Result<Vec<u8>, Errn
             path.as_ptr(),
             &raw mut handle,
             &raw mut mount,
-            0,
+            libc::AT_EMPTY_PATH,
         )
     })?;
     let length = usize::try_from(handle.length).unwrap_or(0);

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a_single_users_changes_of_owner_are_recorded", ROOT, owners)
         .test("a_single_users_owners_are_shown", ROOT, owners_are_shown)
         .test("what_a_single_users_step_makes_is_its_users", ROOT, others)
+        .test("a_single_users_mounts_have_owners", ROOT, owners_of_mounts)
         .test("a_single_users_process_becomes_another", ROOT, becoming_another)
         .test("a_step_in_a_user_namespace_with_lent_ids", ROOT, user_namespace)
         .test("signals_reach_the_process_inside", ROOT, signals)
@@ -74,8 +76,22 @@ fn step(isolation: Isolation, script: &str, user: Option<&str>) -> Result<i32, S
         let bytes = SecretBytes::new(b"secret\n".to_vec());
         fixture.mount("/etc/mounted", MountKind::Content { bytes, mode: 0o400, uid: 0, gid: 0 });
     }
+    let cache = fixture.path("cache");
+    let table = fixture.path("cache-owners");
+    if script.contains("/cache") {
+        std::fs::create_dir(&cache)?;
+        longshore_files::write_atomic(&cache.join("old"), b"")?;
+        longshore_files::write_atomic(&table, b"5 6 /\x005 11 /old\0")?;
+        fixture.mount("/cache", MountKind::Bind { source: cache, read_only: false });
+        fixture.step.mount_owners = [(PathBuf::from("/cache"), table.clone())].into();
+        let bytes = SecretBytes::new(b"secret\n".to_vec());
+        fixture.mount("/etc/mounted", MountKind::Content { bytes, mode: 0o400, uid: 9, gid: 10 });
+    }
     let outcome = fixture.run()?;
     say(&format!("{}{}", outcome.stdout, outcome.stderr));
+    for (path, (uid, gid)) in read_owners(&table)? {
+        say(&format!("cached {} {uid} {gid}\n", path.display()));
+    }
     for (path, (uid, gid)) in read_owners(&fixture.path("owners"))? {
         say(&format!("owner {} {uid} {gid}\n", path.display()));
     }
@@ -181,6 +197,18 @@ fn others() -> TestResult {
         owner /tmp/dangling 5 6\nowner /tmp/dangling-file 5 6\nowner /tmp/elevated 5 6\nowner /tmp/file 5 50\n\
         owner /tmp/folder 5 6\nowner /tmp/link 5 6\nowner /tmp/made-through-link 5 6\nowner /tmp/open 5 6\n\
         owner /tmp/orphan 5 6\nowner /tmp/pipe 5 6\n";
+    assert_eq!(text, expected, "{output:?}");
+    Ok(())
+}
+
+/// Owners on what is mounted: a secret's as it was asked for, a cache's from one step to the next.
+fn owners_of_mounts() -> TestResult {
+    let script = "stat -c '%n %u %g' /etc/mounted /cache /cache/old
+        touch /cache/new; chown 7:8 /cache/new 2>/dev/null; mv /cache/old /cache/older; stat -c '%n %u %g' /cache/older";
+    let output = play_as(UNLENT_USER, Isolation::SingleUser, "5:6", script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected = "/etc/mounted 9 10\n/cache 5 6\n/cache/old 5 11\n/cache/older 5 11\n\
+        cached / 5 6\ncached /new 5 6\ncached /older 5 11\n";
     assert_eq!(text, expected, "{output:?}");
     Ok(())
 }

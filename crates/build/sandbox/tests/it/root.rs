@@ -91,6 +91,7 @@ impl Fixture {
             limits: Limits::default(),
             input: None,
             owners: None,
+            mount_owners: Default::default(),
         };
         Ok(Fixture { folder, step })
     }

@@ -96,7 +96,9 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    pub(super) fn new(uid: u32, gid: u32, groups: Vec<u32>) -> Credentials {
+    pub(super) fn new(uid: u32, gid: u32, mut groups: Vec<u32>) -> Credentials {
+        // As the kernel keeps them.
+        groups.sort_unstable();
         Credentials { user: Ids::all(uid), group: Ids::all(gid), groups, capable: uid == 0, keeps: false }
     }
 

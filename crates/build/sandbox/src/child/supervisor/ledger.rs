@@ -19,20 +19,30 @@ use crate::sys;
 /// User and group.
 pub(super) type Owner = (u32, u32);
 
+/// Owners by path.
+pub(super) type Owners = BTreeMap<PathBuf, Owner>;
+
 /// Whoever is not known is this one's.
 pub(super) const ROOT: Owner = (0, 0);
 
+/// The owners of one file system's part that the step sees: its root folder, or something that is mounted over it.
 pub(super) struct Ledger {
-    /// The folder that takes the step's changes.
+    /// Where it begins in the step's root.
+    at: PathBuf,
+    /// The folder, or the file, that takes changes.
     changes: OwnedFd,
     inodes: HashMap<Vec<u8>, Owner>,
     paths: BTreeMap<PathBuf, Owner>,
 }
 
 impl Ledger {
-    /// `paths` are the owners of what is there already, by absolute path; root's is what is not among them.
-    pub(super) fn new(changes: OwnedFd, paths: BTreeMap<PathBuf, Owner>) -> Ledger {
-        Ledger { changes, inodes: HashMap::new(), paths }
+    /// `owners` are those of what is there already, by the path from where it begins; root's is what is not among them.
+    pub(super) fn new(at: PathBuf, changes: OwnedFd, owners: Owners) -> Ledger {
+        let mut ledger = Ledger { at, changes, inodes: HashMap::new(), paths: BTreeMap::new() };
+        for (path, owner) in owners {
+            ledger.paths.insert(join(&ledger.at, path.strip_prefix("/").unwrap_or(&path)), owner);
+        }
+        ledger
     }
 
     /// Whether all is root's.
@@ -43,7 +53,7 @@ impl Ledger {
     /// Whose a file is.
     pub(super) fn owner(&self, path: &Path) -> Result<Owner, Errno> {
         if !self.inodes.is_empty()
-            && let Some(identity) = identity(&self.changes, relative(path))?
+            && let Some(identity) = identity(&self.changes, self.relative(path))?
             && let Some(owner) = self.inodes.get(&identity)
         {
             return Ok(*owner);
@@ -53,7 +63,7 @@ impl Ledger {
 
     /// Notes whose a file is, which must be among the changes.
     pub(super) fn note(&mut self, path: &Path, owner: Owner) -> Result<(), Errno> {
-        let identity = identity(&self.changes, relative(path))?.ok_or(Errno::NOENT)?;
+        let identity = identity(&self.changes, self.relative(path))?.ok_or(Errno::NOENT)?;
         self.inodes.insert(identity, owner);
         Ok(())
     }
@@ -101,23 +111,32 @@ impl Ledger {
     fn put(&mut self, from: &Path, to: &Path, entries: Vec<(PathBuf, Owner)>) {
         for (path, owner) in entries {
             if let Ok(below) = path.strip_prefix(from) {
-                let path = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
-                self.paths.insert(path, owner);
+                self.paths.insert(join(to, below), owner);
             }
         }
     }
 
-    /// All owners but root, by path, at the end of the step.
-    pub(super) fn finish(mut self) -> Result<BTreeMap<PathBuf, Owner>, Errno> {
-        if self.inodes.is_empty() {
-            return Ok(self.paths);
+    /// All owners but root, by the path from where it begins, at the end of the step.
+    pub(super) fn finish(mut self) -> Result<Owners, Errno> {
+        if !self.inodes.is_empty() {
+            self.look_through()?;
         }
-        self.settle(PathBuf::from("/"))?;
-        // The depth of the tree is the step's choice, so no call goes into another here.
-        let mut folders = vec![PathBuf::from("/")];
+        let paths = std::mem::take(&mut self.paths).into_iter();
+        let below = |path: &Path| join(Path::new("/"), path.strip_prefix(&self.at).unwrap_or(path));
+        Ok(paths.map(|(path, owner)| (below(&path), owner)).collect())
+    }
+
+    /// Finds where the files are whose owners were noted. The depth of the tree is the step's choice, so no call goes into another here.
+    fn look_through(&mut self) -> Result<(), Errno> {
+        self.settle(self.at.clone())?;
+        let mut folders = vec![self.at.clone()];
         while let Some(folder) = folders.pop() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = openat(&self.changes, relative(&folder), flags, Mode::empty())?;
+            let opened = match openat(&self.changes, or_dot(self.relative(&folder)), flags, Mode::empty()) {
+                // A single file is mounted.
+                Err(Errno::NOTDIR) => continue,
+                opened => opened?,
+            };
             for entry in Dir::read_from(&opened)? {
                 let entry = entry?;
                 let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -131,12 +150,17 @@ impl Ledger {
                 self.settle(path)?;
             }
         }
-        Ok(self.paths)
+        Ok(())
+    }
+
+    /// A path as the kernel takes it, from the folder that takes changes; empty for that itself.
+    fn relative<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.at).unwrap_or(path)
     }
 
     /// Gives a path the owner that its inode has.
     fn settle(&mut self, path: PathBuf) -> Result<(), Errno> {
-        let Some(identity) = identity(&self.changes, relative(&path))? else { return Ok(()) };
+        let Some(identity) = identity(&self.changes, self.relative(&path))? else { return Ok(()) };
         match self.inodes.get(&identity) {
             Some(&ROOT) => drop(self.paths.remove(&path)),
             Some(owner) => drop(self.paths.insert(path, *owner)),
@@ -146,10 +170,14 @@ impl Ledger {
     }
 }
 
-/// A path below the root as the kernel takes it.
-fn relative(path: &Path) -> &Path {
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    if relative.as_os_str().is_empty() { Path::new(".") } else { relative }
+/// A path in a folder; the folder itself for an empty one.
+fn join(folder: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { folder.to_owned() } else { folder.join(path) }
+}
+
+/// The folder itself, in the form that opens it.
+fn or_dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// What tells a file from all others, now and later; `None` if it is not there.
@@ -164,7 +192,8 @@ fn identity(folder: &OwnedFd, path: &Path) -> Result<Option<Vec<u8>>, Errno> {
 }
 
 fn numbered(folder: &OwnedFd, path: &Path) -> Result<Option<Vec<u8>>, Errno> {
-    let about = match statx(folder, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::BTIME) {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+    let about = match statx(folder, path, flags, StatxFlags::INO | StatxFlags::BTIME) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         answer => answer?,
     };
@@ -181,7 +210,8 @@ mod tests {
 
     fn ledger(folder: &Path, paths: &[(&str, Owner)]) -> Ledger {
         let changes = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        Ledger::new(changes, paths.iter().map(|(path, owner)| (PathBuf::from(path), *owner)).collect())
+        let owners = paths.iter().map(|(path, owner)| (PathBuf::from(path), *owner)).collect();
+        Ledger::new("/".into(), changes, owners)
     }
 
     #[test]
@@ -209,6 +239,25 @@ mod tests {
         let all = ledger.finish().unwrap();
         let expected = [("/b", (2, 3)), ("/c", (2, 3)), ("/old", (1, 1))];
         assert_eq!(all, expected.map(|(path, owner)| (PathBuf::from(path), owner)).into());
+    }
+
+    #[test]
+    fn what_is_mounted_has_paths_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let changes = rustix::fs::open(folder.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let owners = [("/", (1, 1)), ("/old", (2, 2))].map(|(path, owner)| (PathBuf::from(path), owner));
+        let mut ledger = Ledger::new("/var/cache".into(), changes, owners.into());
+        assert_eq!(ledger.owner(Path::new("/var/cache")), Ok((1, 1)));
+        assert_eq!(ledger.owner(Path::new("/var/cache/old")), Ok((2, 2)));
+        fs::File::create(folder.path().join("new")).unwrap();
+        ledger.note(Path::new("/var/cache/new"), (3, 3)).unwrap();
+        ledger.note(Path::new("/var/cache"), (4, 4)).unwrap();
+        assert_eq!(ledger.owner(Path::new("/var/cache")), Ok((4, 4)));
+        let expected = [("/", (4, 4)), ("/new", (3, 3)), ("/old", (2, 2))];
+        assert_eq!(
+            ledger.finish().unwrap(),
+            expected.map(|(path, owner)| (PathBuf::from(path), owner)).into()
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Supervisor {
             }
         }
         let spot = Spot::find(question.process, base, &read_path(question, at)?)?;
-        let Some(owner) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
+        let Some((ledger, owner)) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
         let mode = argument(at + 1);
         let permissions = Mode::from_raw_mode(mode & 0o7777);
         let made = match call {
@@ -62,7 +62,7 @@ impl Supervisor {
                 masked(question, || mknodat(&spot.folder, &spot.name, kind, permissions, 0))
             }
         };
-        Ok(match made.and_then(|()| self.ledger.note(&spot.path, owner)) {
+        Ok(match made.and_then(|()| self.ledgers[ledger].note(&spot.path, owner)) {
             Ok(()) => Answer::Pretend,
             Err(error) => Answer::Fail(error),
         })
@@ -90,7 +90,7 @@ impl Supervisor {
         }
         let spot = Spot::find(question.process, base, &read_path(question, at)?)?;
         let Some(spot) = end_of_links(question, spot, flags)? else { return Ok(Answer::Proceed) };
-        let Some(owner) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
+        let Some((ledger, owner)) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
         let all = flags | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let permissions = Mode::from_raw_mode(mode & 0o7777);
         let file = match masked(question, || openat(&spot.folder, &spot.name, all, permissions)) {
@@ -99,7 +99,7 @@ impl Supervisor {
             Err(error) => return Ok(Answer::Fail(error)),
             Ok(file) => file,
         };
-        let answer = self.ledger.note(&spot.path, owner).and_then(|()| {
+        let answer = self.ledgers[ledger].note(&spot.path, owner).and_then(|()| {
             sys::answer_with_descriptor(&self.listener, question, &file, flags.contains(OFlags::CLOEXEC))
         });
         Ok(answer.unwrap_or_else(Answer::Fail))
@@ -117,22 +117,22 @@ impl Supervisor {
         Ok(if makes && own { Answer::Fail(Errno::NOSYS) } else { Answer::Proceed })
     }
 
-    /// Whose what is made at this name will be. `None` where the kernel does right: where something is already, outside of the
-    /// root folder, and where it will be root's.
-    fn owner_of_new(&mut self, question: &Question, spot: &Spot) -> Result<Option<Owner>, Errno> {
-        if !self.is_of_root(&spot.folder)? || spot.stat()?.is_some() {
+    /// Whose what is made at this name will be, and which ledger has it. `None` where the kernel does right: where something is already,
+    /// where nobody keeps owners, and where it will be root's.
+    fn owner_of_new(&mut self, question: &Question, spot: &Spot) -> Result<Option<(usize, Owner)>, Errno> {
+        let Some(ledger) = self.ledger_of(&spot.folder)?.filter(|_| matches!(spot.stat(), Ok(None))) else {
             return Ok(None);
-        }
-        self.ledger.gone(&spot.path);
+        };
+        self.ledgers[ledger].gone(&spot.path);
         let (uid, mut gid) = self.people.of(question.process).owner();
         let folder = fstat(&spot.folder)?;
         if folder.st_mode & libc::S_ISGID != 0
             && let Some(above) = spot.path.parent()
         {
-            gid = self.ledger.owner(above)?.1;
+            gid = self.ledgers[ledger].owner(above)?.1;
         }
         let asks = sys::still_waits(&self.listener, question);
-        Ok(Some((uid, gid)).filter(|owner| *owner != ROOT && asks))
+        Ok(Some((ledger, (uid, gid))).filter(|(_, owner)| *owner != ROOT && asks))
     }
 
     /// `link` and its kind.
@@ -143,13 +143,13 @@ impl Supervisor {
             _ => ((Base::at(argument(0)), 1), (Base::at(argument(2)), 3)),
         };
         let to = Spot::find(question.process, to.0, &read_path(question, to.1)?)?;
-        if !self.is_of_root(&to.folder)? || to.stat()?.is_some() {
+        let Some(ledger) = self.ledger_of(&to.folder)?.filter(|_| matches!(to.stat(), Ok(None))) else {
             return Ok(Answer::Proceed);
-        }
-        self.ledger.gone(&to.path);
+        };
+        self.ledgers[ledger].gone(&to.path);
         let from = Spot::find(question.process, from.0, &read_path(question, from.1)?)?;
-        if self.is_of_root(&from.folder)? {
-            self.ledger.linked(&from.path, &to.path);
+        if self.ledger_of(&from.folder)? == Some(ledger) {
+            self.ledgers[ledger].linked(&from.path, &to.path);
         }
         Ok(Answer::Proceed)
     }
@@ -165,8 +165,10 @@ impl Supervisor {
         let flags = RenameFlags::from_bits_retain(flags);
         let from = Spot::find(question.process, from.0, &read_path(question, from.1)?)?;
         let to = Spot::find(question.process, to.0, &read_path(question, to.1)?)?;
-        let concerns = self.ledger.has(&from.path) || self.ledger.has(&to.path);
-        if !concerns || !self.is_of_root(&from.folder)? || !self.is_of_root(&to.folder)? {
+        let Some(number) = self.ledger_of(&from.folder)? else { return Ok(Answer::Proceed) };
+        let ledger = &mut self.ledgers[number];
+        let concerns = ledger.has(&from.path) || ledger.has(&to.path);
+        if !concerns || self.ledger_of(&to.folder)? != Some(number) {
             return Ok(Answer::Proceed);
         }
         if !sys::still_waits(&self.listener, question) {
@@ -176,9 +178,9 @@ impl Supervisor {
             return Ok(Answer::Fail(error));
         }
         if flags.contains(RenameFlags::EXCHANGE) {
-            self.ledger.exchanged(&from.path, &to.path);
+            self.ledgers[number].exchanged(&from.path, &to.path);
         } else {
-            self.ledger.renamed(&from.path, &to.path);
+            self.ledgers[number].renamed(&from.path, &to.path);
         }
         Ok(Answer::Pretend)
     }

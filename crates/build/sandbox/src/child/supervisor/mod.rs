@@ -17,12 +17,12 @@ mod ledger;
 mod making;
 mod people;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
 pub(super) use calls::filter;
@@ -32,36 +32,60 @@ use crate::sys::{self, Answer, Question};
 use asker::{Base, Target, low, read_path};
 use calls::{Call, Known};
 use credentials::{Credentials, SAME};
-use ledger::{Ledger, Owner, ROOT};
+use ledger::{Ledger, Owners, ROOT};
 use people::People;
+
+/// The owners of what the step sees at one place.
+pub(super) struct Book {
+    /// Where: the root folder, or where something is mounted.
+    pub(super) target: PathBuf,
+    /// The folder that takes changes, where it is not what is seen there.
+    pub(super) changes: Option<OwnedFd>,
+    /// The owners of what is there already, by the path from there.
+    pub(super) owners: Owners,
+}
+
+/// The number of the mount that an open file is on.
+fn mount_of(file: &OwnedFd) -> Result<u64, Errno> {
+    Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
+}
 
 /// Answers calls for as long as the step runs.
 pub(super) struct Supervisor {
     listener: OwnedFd,
-    root_mount: u64,
     calls: HashMap<(u32, u32), Known>,
-    ledger: Ledger,
+    ledgers: Vec<Ledger>,
+    /// Which ledger is whose mount's.
+    mounts: HashMap<u64, usize>,
     people: People,
 }
 
 impl Supervisor {
-    /// Must be called when the step's root is this process's. `changes` is the folder that takes the step's changes, `owners` are those
-    /// of what is there already.
-    pub(super) fn new(
-        listener: OwnedFd,
-        changes: OwnedFd,
-        owners: BTreeMap<PathBuf, Owner>,
-        user: &User,
-    ) -> Result<Supervisor, Errno> {
-        let root_mount = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID)?.stx_mnt_id;
+    /// Must be called when the step's root is this process's. The first of the books is the root folder's.
+    pub(super) fn new(listener: OwnedFd, books: Vec<Book>, user: &User) -> Result<Supervisor, Errno> {
         let people = People::new(Credentials::new(user.uid, user.gid, user.groups.clone()));
-        let ledger = Ledger::new(changes, owners);
-        Ok(Supervisor { listener, root_mount, calls: calls::by_number(), ledger, people })
+        let (mut ledgers, mut mounts) = (Vec::new(), HashMap::new());
+        for Book { target, changes, owners } in books {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            let (mounted, at) = match openat(CWD, &target, flags, Mode::empty()) {
+                // A later mount covers it: nobody will change anything there.
+                Err(Errno::NOENT) => (openat(CWD, "/", flags, Mode::empty())?, target),
+                mounted => {
+                    let mounted = mounted?;
+                    // What lies over another has the place of it.
+                    mounts.insert(mount_of(&mounted)?, ledgers.len());
+                    let at = asker::path_of(&mounted)?;
+                    (mounted, at)
+                }
+            };
+            ledgers.push(Ledger::new(at, changes.unwrap_or(mounted), owners));
+        }
+        Ok(Supervisor { listener, calls: calls::by_number(), ledgers, mounts, people })
     }
 
-    /// The owners of all that is there now, root's files left out.
-    pub(super) fn into_owners(self) -> Result<BTreeMap<PathBuf, Owner>, Errno> {
-        self.ledger.finish()
+    /// The owners of all that is there now, root's files left out, by book.
+    pub(super) fn into_owners(self) -> Result<Vec<Owners>, Errno> {
+        self.ledgers.into_iter().map(Ledger::finish).collect()
     }
 
     /// Answers calls until `ended` becomes readable.
@@ -144,10 +168,9 @@ impl Supervisor {
         }
     }
 
-    /// Whether an open file is in the root folder itself, and not on something mounted over it, whose owners nobody keeps.
-    fn is_of_root(&self, file: &OwnedFd) -> Result<bool, Errno> {
-        let about = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
-        Ok(about.stx_mnt_id == self.root_mount)
+    /// Which ledger an open file is in. `None` for what nobody keeps the owners of, as of /proc.
+    fn ledger_of(&self, file: &OwnedFd) -> Result<Option<usize>, Errno> {
+        Ok(self.mounts.get(&mount_of(file)?).copied())
     }
 
     fn change_owner(&mut self, question: &Question, known: Known) -> Result<Answer, Errno> {
@@ -175,36 +198,34 @@ impl Supervisor {
         if !sys::still_waits(&self.listener, question) {
             return Err(Errno::NOENT);
         }
-        if !self.is_of_root(&file)? {
-            return Ok(Answer::Pretend);
-        }
+        let Some(ledger) = self.ledger_of(&file)? else { return Ok(Answer::Pretend) };
         let id = |index| Some(identity::given(argument(index), known.narrow)).filter(|id| *id != SAME);
-        self.give(question, &file, (id(ids), id(ids + 1)))
+        self.give(question, (&file, ledger), (id(ids), id(ids + 1)))
     }
 
     /// Gives a file another owner, another group, or both.
     fn give(
         &mut self,
         question: &Question,
-        file: &OwnedFd,
+        (file, ledger): (&OwnedFd, usize),
         (uid, gid): (Option<u32>, Option<u32>),
     ) -> Result<Answer, Errno> {
         let path = asker::path_of(file)?;
-        let before = self.ledger.owner(&path)?;
+        let before = self.ledgers[ledger].owner(&path)?;
         if !self.people.of(question.process).may_give(before, uid, gid) {
             return Err(Errno::PERM);
         }
         // A change of nothing does all that a change does: an overlay copies the file up, and set-user-id bits go.
         rustix::fs::chownat(file, "", None, None, AtFlags::EMPTY_PATH)?;
         if rustix::fs::fstat(file)?.st_nlink > 0 {
-            self.ledger.note(&path, (uid.unwrap_or(before.0), gid.unwrap_or(before.1)))?;
+            self.ledgers[ledger].note(&path, (uid.unwrap_or(before.0), gid.unwrap_or(before.1)))?;
         }
         Ok(Answer::Pretend)
     }
 
     /// Tells of a file what the kernel tells, with the owner that was noted.
     fn show(&mut self, question: &Question, call: Call) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() {
+        if self.ledgers.iter().all(Ledger::is_empty) {
             return Ok(Answer::Proceed);
         }
         let argument = |index: usize| low(question.arguments[index]);
@@ -230,10 +251,10 @@ impl Supervisor {
         };
         let file = asker::open(question.process, &target)?;
         let about = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::NLINK)?;
-        if about.stx_mnt_id != self.root_mount || about.stx_nlink == 0 {
+        let Some(ledger) = self.mounts.get(&about.stx_mnt_id).filter(|_| about.stx_nlink > 0) else {
             return Ok(Answer::Proceed);
-        }
-        let owner = self.ledger.owner(&asker::path_of(&file)?)?;
+        };
+        let owner = self.ledgers[*ledger].owner(&asker::path_of(&file)?)?;
         if owner == ROOT {
             return Ok(Answer::Proceed);
         }
@@ -261,7 +282,10 @@ impl Supervisor {
         };
         let file = asker::open(question.process, &target)?;
         let about = rustix::fs::fstat(&file)?;
-        let owner = if self.is_of_root(&file)? { self.ledger.owner(&asker::path_of(&file)?)? } else { ROOT };
+        let owner = match self.ledger_of(&file)? {
+            Some(ledger) => self.ledgers[ledger].owner(&asker::path_of(&file)?)?,
+            None => ROOT,
+        };
         let runs = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
         let has = |bits: u32| runs && about.st_mode & bits == bits;
         let before = self.people.of(question.process);
