@@ -29,7 +29,7 @@ pub use file::FileRecord;
 pub use observe::{ObserveError, observe};
 pub use outcome::{Failure, HistoryRecord, ImageOutcome, Outcome, OutcomeError};
 pub use prepare::{PrepareError, Prepared};
-pub use run::{BuildError, build_with_longshore, builds_dockerfiles, line_of};
+pub use run::{BuildError, arguments, build_with_longshore, builds_dockerfiles, line_of};
 
 /// Where the suite's data is.
 fn suite_folder() -> PathBuf {

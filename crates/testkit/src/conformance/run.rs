@@ -51,7 +51,9 @@ pub fn build_with_longshore(
     Ok(Outcome::Failure(failure(&ran, prepared)))
 }
 
-fn arguments(prepared: &Prepared, bases: &Bases, layout: &Path) -> Vec<OsString> {
+/// What longshore is started with to build a case into a layout.
+#[must_use]
+pub fn arguments(prepared: &Prepared, bases: &Bases, layout: &Path) -> Vec<OsString> {
     let case = prepared.case();
     let mut arguments: Vec<OsString> = vec!["build".into(), "--file".into(), prepared.dockerfile().into()];
     let mut add = |flag: &str, value: String| arguments.extend([flag.into(), value.into()]);

@@ -2,6 +2,7 @@
 //!
 //! Steps here leave something else each time they run, so that two images with one digest are proof that nothing ran.
 
+mod cases;
 mod hostile;
 mod isolations;
 mod registries;
@@ -14,7 +15,7 @@ use crate::dockerfile::busybox;
 use crate::run::user;
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = hostile::add(isolations::add(registries::add(suite)));
+    let suite = cases::add(hostile::add(isolations::add(registries::add(suite))));
     suite
         .test("cache::a_folder_brings_an_image_to_another_store", &[], folders)
         .test("cache::an_edit_reuses_the_steps_before_it", &[], edit)
