@@ -377,6 +377,9 @@ impl InstructionErrorKind {
             InstructionErrorKind::Exit { status: longshore_sandbox::Status::Exited(127), .. } => {
                 Some("exit code 127 means that a program was not found".to_owned())
             }
+            InstructionErrorKind::Exit { status: longshore_sandbox::Status::Exited(137), .. } => {
+                Some("exit code 137 means that signal 9 ended a program, often for want of memory".to_owned())
+            }
             InstructionErrorKind::Exit { status: longshore_sandbox::Status::Signalled(9), .. } => {
                 Some("signal 9 is often the kernel's answer to too little memory".to_owned())
             }

@@ -46,8 +46,8 @@ pub struct BuildRequest {
     pub network: NetworkMode,
     /// Whether RUN steps may ask for `--security=insecure`.
     pub allow_insecure: bool,
-    /// Size of /dev/shm of RUN steps, in bytes.
-    pub shm_size: Option<u64>,
+    /// Limits of RUN steps.
+    pub limits: longshore_sandbox::Limits,
     /// Latest time in the image, in seconds since 1970: SOURCE_DATE_EPOCH.
     pub source_date_epoch: Option<i64>,
     /// The host's certificate authorities, for RUN steps to trust without their landing in a layer.

@@ -8,7 +8,7 @@ use longshore_dockerfile::arguments::is_proxy;
 use longshore_dockerfile::instruction::{CommandLine, Run};
 use longshore_dockerfile::{Word, expand};
 use longshore_events::Task;
-use longshore_sandbox::{Ended, Limits, Network, Stream, User};
+use longshore_sandbox::{Ended, Network, Stream, User};
 use longshore_snapshot::{Snapshot, View};
 
 use crate::error::InstructionErrorKind;
@@ -170,10 +170,7 @@ impl<'a> Solve<'a> {
             network: command.network,
             insecure: command.insecure,
             hosts: self.request.hosts.clone(),
-            limits: Limits {
-                shm_size: self.request.shm_size.unwrap_or(Limits::default().shm_size),
-                ..Limits::default()
-            },
+            limits: self.request.limits.clone(),
             input: None,
             owners: draft.owners_table(),
             mount_owners: std::mem::take(&mut mounted.owners),

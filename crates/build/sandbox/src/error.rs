@@ -41,6 +41,15 @@ pub enum SandboxError {
         /// What it cannot give: "mount an overlay at /src".
         what: String,
     },
+    /// A limit that was asked for cannot be set.
+    #[error("cannot limit the {what} of the step by a control group")]
+    Limit {
+        /// What was to be limited: "memory".
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The step's program is for another kind of machine.
     #[error("{}", foreign(platform, *registered))]
     Foreign {
@@ -93,6 +102,9 @@ impl SandboxError {
             }
             SandboxError::Refused { .. } => {
                 "`longshore doctor` shows what each isolation can give, and `--isolation` chooses another"
+            }
+            SandboxError::Limit { .. } => {
+                "control groups can be made by root of the machine, or by whom one was delegated to: see `longshore doctor`"
             }
             SandboxError::Foreign { platform, emulator, .. } => {
                 let name = platform.trim_start_matches("linux/");

@@ -14,6 +14,7 @@
 //! masked paths (moby: `daemon/pkg/oci/defaults.go`, `profiles/seccomp`; BuildKit: `executor/oci`).
 
 mod capabilities;
+mod cgroup;
 mod child;
 mod descriptor;
 mod error;
@@ -42,5 +43,5 @@ pub use owners::read_owners;
 pub use root::Root;
 pub use run::run;
 pub use secret::SecretBytes;
-pub use step::{Ended, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, User};
+pub use step::{Ended, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, UlimitError, User};
 pub use survey::survey;

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use rustix::process::Resource;
 
 use crate::wire::{wire_enum, wire_struct};
 use crate::{Isolation, Root, SecretBytes};
@@ -75,12 +78,24 @@ pub struct Limits {
     pub ulimits: Vec<Ulimit>,
     /// Size of /dev/shm in bytes.
     pub shm_size: u64,
+    /// Most memory of all processes together, in bytes.
+    pub memory: Option<u64>,
+    /// Processor time of all processes together, in thousandths of one processor's.
+    pub processors: Option<u64>,
+    /// The control group in which the step's is made, from the root of the tree; otherwise one by this process's own.
+    pub cgroup_parent: Option<String>,
 }
 
 impl Default for Limits {
     /// No resource limits and a /dev/shm of 64 MiB.
     fn default() -> Limits {
-        Limits { ulimits: Vec::new(), shm_size: 64 << 20 }
+        Limits {
+            ulimits: Vec::new(),
+            shm_size: 64 << 20,
+            memory: None,
+            processors: None,
+            cgroup_parent: None,
+        }
     }
 }
 
@@ -93,6 +108,68 @@ pub struct Ulimit {
     pub soft: u64,
     /// The hard limit; `u64::MAX` is none.
     pub hard: u64,
+}
+
+/// What a process may be limited in, as `ulimit` and Docker name it.
+const RESOURCES: [(&str, Resource); 16] = [
+    ("as", Resource::As),
+    ("core", Resource::Core),
+    ("cpu", Resource::Cpu),
+    ("data", Resource::Data),
+    ("fsize", Resource::Fsize),
+    ("locks", Resource::Locks),
+    ("memlock", Resource::Memlock),
+    ("msgqueue", Resource::Msgqueue),
+    ("nice", Resource::Nice),
+    ("nofile", Resource::Nofile),
+    ("nproc", Resource::Nproc),
+    ("rss", Resource::Rss),
+    ("rtprio", Resource::Rtprio),
+    ("rttime", Resource::Rttime),
+    ("sigpending", Resource::Sigpending),
+    ("stack", Resource::Stack),
+];
+
+impl Ulimit {
+    /// What is limited; `None` for a name that is none.
+    pub(crate) fn resource(&self) -> Option<Resource> {
+        RESOURCES.iter().find(|(name, _)| *name == self.name).map(|(_, resource)| *resource)
+    }
+}
+
+/// Words that are no resource limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UlimitError {
+    /// There is nothing to be limited of this name.
+    #[error("unknown limit `{0}`: it is one of {names}", names = RESOURCES.map(|(name, _)| name).join(", "))]
+    Name(String),
+    /// The numbers are none.
+    #[error("`{0}` is no limit: it is NAME=SOFT or NAME=SOFT:HARD, with numbers or -1 for none")]
+    Value(String),
+    /// The soft limit is above the hard one.
+    #[error("the soft limit of `{0}` is above the hard one")]
+    Order(String),
+}
+
+/// `NAME=SOFT[:HARD]`, as Docker has it.
+impl FromStr for Ulimit {
+    type Err = UlimitError;
+
+    fn from_str(text: &str) -> Result<Ulimit, UlimitError> {
+        let value = || UlimitError::Value(text.to_owned());
+        let number = |text: &str| match text {
+            "-1" => Ok(u64::MAX),
+            text => text.parse::<u64>().map_err(|_| value()),
+        };
+        let (name, numbers) = text.split_once('=').ok_or_else(value)?;
+        let (soft, hard) = numbers.split_once(':').unwrap_or((numbers, numbers));
+        let ulimit = Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? };
+        match ulimit.resource() {
+            None => Err(UlimitError::Name(name.to_owned())),
+            Some(_) if ulimit.soft > ulimit.hard => Err(UlimitError::Order(text.to_owned())),
+            Some(_) => Ok(ulimit),
+        }
+    }
 }
 
 /// Something mounted over the root folder.
@@ -208,7 +285,7 @@ wire_enum!(Status { 0 => Exited(code), 1 => Signalled(signal) });
 wire_struct!(Mount { target, kind });
 wire_struct!(User { uid, gid, groups });
 wire_struct!(Ulimit { name, soft, hard });
-wire_struct!(Limits { ulimits, shm_size });
+wire_struct!(Limits { ulimits, shm_size, memory, processors, cgroup_parent });
 wire_struct!(Step {
     isolation,
     root,
@@ -226,3 +303,21 @@ wire_struct!(Step {
     owners,
     mount_owners,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_docker_reads_them() {
+        let read = |text: &str| text.parse::<Ulimit>().map(|ulimit| (ulimit.name, ulimit.soft, ulimit.hard));
+        assert_eq!(read("nofile=1024:2048"), Ok(("nofile".to_owned(), 1024, 2048)));
+        assert_eq!(read("core=0"), Ok(("core".to_owned(), 0, 0)));
+        assert_eq!(read("memlock=-1:-1"), Ok(("memlock".to_owned(), u64::MAX, u64::MAX)));
+        assert_eq!(read("files=1"), Err(UlimitError::Name("files".to_owned())));
+        assert_eq!(read("nofile=2:1"), Err(UlimitError::Order("nofile=2:1".to_owned())));
+        for text in ["nofile", "nofile=", "nofile=x", "nofile=1:x", "nofile=1:2:3", "nofile=-2"] {
+            assert_eq!(read(text), Err(UlimitError::Value(text.to_owned())), "{text}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod foreign;
 mod guide;
 mod image;
 mod known;
+mod limits;
 mod outputs;
 mod remote;
 mod run;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
     let suite = guide::add(suite);
     let suite = rungs::add(suite);
     let suite = foreign::add(suite);
+    let suite = limits::add(suite);
     let suite = conformance::add(suite);
     suite.run()
 }

@@ -186,7 +186,7 @@ pub(crate) fn copy_program(folder: &Folder) -> Result<PathBuf, Stop> {
     Ok(program)
 }
 
-fn make_readable(folder: &Path) -> TestResult {
+pub(crate) fn make_readable(folder: &Path) -> TestResult {
     use std::os::unix::fs::PermissionsExt;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

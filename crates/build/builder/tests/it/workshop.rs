@@ -195,7 +195,7 @@ fn request(dockerfile: String, context: &Path, epoch: Option<i64>) -> BuildReque
         pull: false,
         network: NetworkMode::None,
         allow_insecure: false,
-        shm_size: None,
+        limits: Default::default(),
         source_date_epoch: epoch,
         host_ca: None,
         format: ImageFormat::Oci,

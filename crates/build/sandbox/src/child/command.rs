@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, set_parent_process_death_signal, setrlimit,
-    setsid, wait,
+    Pid, Rlimit, Signal, WaitOptions, WaitStatus, set_parent_process_death_signal, setrlimit, setsid, wait,
 };
 use rustix::stdio::dup2_stdin;
 use rustix::stdio::{stderr, stdout};
@@ -143,25 +142,7 @@ fn own_output(step: &Step) {
 }
 
 fn limit(ulimit: &Ulimit) -> Result<(), Errno> {
-    let resource = match ulimit.name.as_str() {
-        "as" => Resource::As,
-        "core" => Resource::Core,
-        "cpu" => Resource::Cpu,
-        "data" => Resource::Data,
-        "fsize" => Resource::Fsize,
-        "locks" => Resource::Locks,
-        "memlock" => Resource::Memlock,
-        "msgqueue" => Resource::Msgqueue,
-        "nice" => Resource::Nice,
-        "nofile" => Resource::Nofile,
-        "nproc" => Resource::Nproc,
-        "rss" => Resource::Rss,
-        "rtprio" => Resource::Rtprio,
-        "rttime" => Resource::Rttime,
-        "sigpending" => Resource::Sigpending,
-        "stack" => Resource::Stack,
-        _ => return Err(Errno::INVAL),
-    };
+    let resource = ulimit.resource().ok_or(Errno::INVAL)?;
     let bounded = |value: u64| (value != u64::MAX).then_some(value);
     setrlimit(resource, Rlimit { current: bounded(ulimit.soft), maximum: bounded(ulimit.hard) })
 }

@@ -55,8 +55,10 @@ impl Swap {
         }
         let mut kept = mount_points(&mounts);
         kept.extend([tree.to_owned(), PathBuf::from(ASIDE)]);
-        // A program without a folder or a name needs none of them.
-        kept.extend(std::env::current_dir().into_iter().chain(fs::read_link("/proc/self/exe")));
+        // The folder that the build works in. Without one, or without a name of the program, there is none to keep.
+        let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
+        let links = [format!("/proc/{parent}/cwd"), "/proc/self/exe".to_owned()];
+        kept.extend(links.into_iter().filter_map(|link| fs::read_link(link).ok()));
         kept.retain(|path| path != Path::new("/"));
         let own = look(Path::new("/"))?;
         let root = Shared { here: "/".into(), theirs: tree.to_owned(), present: true, own };

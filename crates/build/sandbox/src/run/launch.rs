@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::SandboxError;
+use crate::cgroup::Group;
 use crate::child::{KEEPER, Order};
 use crate::mounts::{Attributes, clone_of, restrict};
 use crate::wire;
@@ -23,8 +24,8 @@ pub(super) struct Launched {
     pub(super) stderr: PipeReader,
 }
 
-/// Starts a keeper and gives it its order.
-pub(super) fn launch(order: &Order) -> Result<Launched, SandboxError> {
+/// Starts a keeper in the step's control group, and gives it its order.
+pub(super) fn launch(order: &Order, group: &Group) -> Result<Launched, SandboxError> {
     let failed = |action| move |source: io::Error| SandboxError::Process { action, source };
     let (control, theirs) = UnixStream::pair().map_err(failed("make a socket for"))?;
     let (stdout, stdout_end) = io::pipe().map_err(failed("make a pipe for"))?;
@@ -43,13 +44,17 @@ pub(super) fn launch(order: &Order) -> Result<Launched, SandboxError> {
         .spawn()
         .map_err(failed("start"))?;
     let launched = Launched { keeper, control, stdout, stderr };
-    match wire::send(&mut &launched.control, order) {
+    // It has started no other process yet: it waits for its order.
+    let given = group
+        .take_in(launched.keeper.id())
+        .and_then(|()| wire::send(&mut &launched.control, order).map_err(failed("give its order to")));
+    match given {
         Ok(()) => Ok(launched),
-        Err(source) => {
+        Err(error) => {
             let Launched { mut keeper, .. } = launched;
             let _ = keeper.kill();
             let _ = keeper.wait();
-            Err(SandboxError::Process { action: "give its order to", source })
+            Err(error)
         }
     }
 }

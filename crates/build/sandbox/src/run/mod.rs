@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use longshore_events::Events;
 
+use crate::cgroup::Group;
 use crate::child::{Order, Report};
 use crate::{Ended, Isolation, Network, Root, SandboxError, Status, Step, Stream, survey};
 
@@ -29,7 +30,9 @@ pub fn run(
     // There is one root folder, which has one step at a time.
     let _alone = (step.isolation == Isolation::InPlace).then(|| IN_PLACE.lock());
     let order = Order { parent: rustix::process::getpid().as_raw_pid(), step: step.clone() };
-    let launched = launch::launch(&order)?;
+    // Dropped when the last of the step's processes is gone.
+    let group = Group::make(&step.limits)?;
+    let launched = launch::launch(&order, &group)?;
     let reports = watch::watch(launched, step.isolation, events, on_output)?;
     conclude(step, reports, started, on_output)
 }

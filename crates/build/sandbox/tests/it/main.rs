@@ -2,6 +2,7 @@
 
 mod escapes;
 mod inside;
+mod limits;
 mod mounts;
 mod plain;
 mod root;
@@ -14,7 +15,7 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = inside::enter_if_asked().or_else(escapes::enter_if_victim) {
         return code;
     }
-    [steps::add, mounts::add, escapes::add, plain::add, inside::add]
+    [steps::add, limits::add, mounts::add, escapes::add, plain::add, inside::add]
         .into_iter()
         .fold(Suite::new(), |suite, add| add(suite))
         .run()

@@ -8,13 +8,13 @@ use longshore_builder::{BuildError, BuildOutcome, Builder, Isolate, StepAdvisor}
 use longshore_gocache::GoCacheAdvisor;
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
-use longshore_sandbox::{Isolation, IsolationError};
+use longshore_sandbox::{Isolation, IsolationError, Ulimit};
 use longshore_snapshot::{Ownership, Snapshots};
 
 use super::cache::CacheArgs;
 use super::context::{OpenError, Place};
 use super::request::{self, Sources};
-use super::values::{AgentSource, HostAddress, NamedContext, SecretSource, bytes};
+use super::values::{AgentSource, Cpus, HostAddress, NamedContext, SecretSource, bytes};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::stage_images::StageImages;
@@ -73,6 +73,22 @@ pub(super) struct DockerfileArgs {
     /// Size of /dev/shm in RUN steps, such as 64m
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "file")]
     pub(super) shm_size: Option<u64>,
+
+    /// Most memory of a RUN step, such as 2g, by a control group
+    #[arg(long, short = 'm', value_name = "BYTES", value_parser = bytes, requires = "file")]
+    pub(super) memory: Option<u64>,
+
+    /// Most processor time of a RUN step, such as 1.5, by a control group
+    #[arg(long, value_name = "NUMBER", requires = "file")]
+    pub(super) cpus: Option<Cpus>,
+
+    /// Limit of each process of RUN steps, such as nofile=1024:2048
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", requires = "file")]
+    pub(super) ulimit: Vec<Ulimit>,
+
+    /// Control group in which those of RUN steps are made
+    #[arg(long, value_name = "PATH", requires = "file")]
+    pub(super) cgroup_parent: Option<String>,
 
     /// Allow what is refused otherwise: security.insecure
     #[arg(long, value_name = "WHAT", value_enum, requires = "file")]

@@ -7,6 +7,7 @@ use longshore_builder::{
     BuildRequest, Context as BuildContext, Credentials, DockerfileSource, NetworkMode, NoCache, Secret,
 };
 use longshore_oci::Platform;
+use longshore_sandbox::Limits;
 
 use super::dockerfile::{Asked, DockerfileArgs, DockerfileError, Entitlement, NetworkChoice};
 use super::values::{ContextPlace, SecretPlace, SecretSource};
@@ -58,7 +59,7 @@ pub(super) fn request(
             _ => NetworkMode::Host,
         },
         allow_insecure: arguments.allow.contains(&Entitlement::Insecure),
-        shm_size: arguments.shm_size,
+        limits: limits(arguments),
         source_date_epoch: asked.source_date_epoch,
         host_ca: arguments.host_ca.then(|| host_authorities(context)).flatten(),
         format: asked.format,
@@ -66,6 +67,17 @@ pub(super) fn request(
         wants_files: asked.wants_files,
         is_continued,
     })
+}
+
+fn limits(arguments: &DockerfileArgs) -> Limits {
+    let default = Limits::default();
+    Limits {
+        ulimits: arguments.ulimit.clone(),
+        shm_size: arguments.shm_size.unwrap_or(default.shm_size),
+        memory: arguments.memory,
+        processors: arguments.cpus.map(|cpus| cpus.0),
+        cgroup_parent: arguments.cgroup_parent.clone(),
+    }
 }
 
 fn named_contexts(

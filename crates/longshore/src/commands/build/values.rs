@@ -152,3 +152,41 @@ impl FromStr for HostAddress {
         Ok(HostAddress(host.to_owned(), plain.to_owned()))
     }
 }
+/// Processors, in thousandths of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cpus(pub(super) u64);
+
+impl FromStr for Cpus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Cpus, String> {
+        let refused = || format!("`{text}` is no number of processors, such as 2 or 0.5");
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        if part.is_empty() || part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(refused());
+        }
+        let whole: u64 = whole.parse().map_err(|_| refused())?;
+        let part: u64 = format!("{part:0<3}").parse().map_err(|_| refused())?;
+        match whole.checked_mul(1000).and_then(|whole| whole.checked_add(part)) {
+            Some(count) if count > 0 => Ok(Cpus(count)),
+            _ => Err(refused()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_counted_in_thousandths() {
+        let read = |text: &str| text.parse::<Cpus>().map(|cpus| cpus.0);
+        let cases = [("2", 2000), ("0.5", 500), ("1.25", 1250), ("0.001", 1)];
+        for (text, count) in cases {
+            assert_eq!(read(text), Ok(count), "{text}");
+        }
+        for text in ["", "0", "-1", "1.", "1.0000", "x", "1e3", "99999999999999999999"] {
+            assert_eq!(read(text), Err(format!("`{text}` is no number of processors, such as 2 or 0.5")));
+        }
+    }
+}
