@@ -12,6 +12,7 @@ mod guide;
 mod image;
 mod known;
 mod limits;
+mod ordinary;
 mod outputs;
 mod remote;
 mod run;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
     let suite = rungs::add(suite);
     let suite = foreign::add(suite);
     let suite = limits::add(suite);
+    let suite = ordinary::add(suite);
     let suite = conformance::add(suite);
     suite.run()
 }
