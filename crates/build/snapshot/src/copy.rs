@@ -23,12 +23,14 @@ pub(crate) fn copy_watched(
         return Ok(());
     }
     let reader = source;
+    let mut has_copied = false;
     loop {
         go_on()?;
         match rustix::fs::copy_file_range(source, None, &*target, None, PIECE) {
+            Ok(0) if has_copied => return Ok(()),
             // Files of /proc and /sys say that they are empty and are not.
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(_) => has_copied = true,
             Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::IO) => {
                 break;

@@ -11,17 +11,21 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_files::{FileError, create_folders};
 use longshore_image::layer::Timestamps;
-use rustix::fs::{AtFlags, FileType, Mode, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 use super::{Output, OutputError, Taker};
 use crate::beneath::{self, Beneath, split};
 use crate::copy::copy_watched;
 use crate::node::{Metadata, Node, NodeKind};
+
+/// Where a process's open files are found by path: a file without a name gets one by this.
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// What a folder's owner needs to write into it.
 const OPEN: u32 = 0o700;
@@ -105,6 +109,37 @@ impl Unfinished {
     }
 }
 
+/// A file that is whole, and does not have its name yet.
+enum NewFile {
+    /// Under a temporary one.
+    Named(Unfinished),
+    /// Under none.
+    Unnamed { folder: Rc<OwnedFd>, file: File },
+}
+
+impl NewFile {
+    /// Gives the file its name; see [`Unfinished::finish`].
+    fn finish(self, name: &OsStr, shown: &Path) -> Result<(), OutputError> {
+        let (folder, file) = match self {
+            NewFile::Named(unfinished) => return unfinished.finish(name, shown),
+            NewFile::Unnamed { folder, file } => (folder, file),
+        };
+        let own = format!("{DESCRIPTORS}/{}", file.as_raw_fd());
+        let link = |folder: &OwnedFd, name: &OsStr| -> io::Result<()> {
+            Ok(rustix::fs::linkat(rustix::fs::CWD, &own, folder, name, AtFlags::SYMLINK_FOLLOW)?)
+        };
+        let failed = |error| OutputError::from(FileError::of("write", shown)(error));
+        match link(&folder, name) {
+            // Nothing can be put in the place of something but by a rename.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let (unfinished, ()) = Unfinished::begin(&folder, link).map_err(failed)?;
+                unfinished.finish(name, shown)
+            }
+            other => other.map_err(failed),
+        }
+    }
+}
+
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // Once it is renamed nothing is there any more.
@@ -168,7 +203,7 @@ impl FolderWriter<'_> {
                 if stat.st_mode & OPEN != OPEN && stat.st_uid == rustix::process::geteuid().as_raw() {
                     let folder = self.target.folder(path).map_err(self.failed("open the folder", path))?;
                     // By its descriptor, since a link may stand there meanwhile; a mode cannot be set through a path-only one itself.
-                    let again = format!("/proc/self/fd/{}", folder.as_raw_fd());
+                    let again = format!("{DESCRIPTORS}/{}", folder.as_raw_fd());
                     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777 | OPEN);
                     rustix::fs::chmod(again, mode).map_err(self.failed("make writable", path))?;
                 }
@@ -211,7 +246,7 @@ impl FolderWriter<'_> {
             _ => special(&folder, &node.kind, &metadata),
         };
         match made {
-            Ok(unfinished) => unfinished.finish(name, &self.target.path().join(path)),
+            Ok(made) => made.finish(name, &self.target.path().join(path)),
             Err(_) if self.output.events.is_cancelled() => Err(longshore_events::Cancelled.into()),
             Err(error) if is_device(&node.kind) && error.kind() == io::ErrorKind::PermissionDenied => {
                 self.left_out.push(path.to_owned());
@@ -240,26 +275,47 @@ fn is_device(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::CharacterDevice(..) | NodeKind::BlockDevice(..))
 }
 
+/// A file without a name where the file system has such, so that not even a kill leaves half of it behind.
+fn create(folder: &Rc<OwnedFd>) -> io::Result<(NewFile, File)> {
+    static CAN_BE_NAMED: LazyLock<bool> = LazyLock::new(|| Path::new(DESCRIPTORS).is_dir());
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let opened = match *CAN_BE_NAMED {
+        true => rustix::fs::openat(&**folder, ".", flags, Mode::from_raw_mode(0o600)),
+        false => Err(Errno::OPNOTSUPP),
+    };
+    match opened {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok((NewFile::Unnamed { folder: Rc::clone(folder), file: file.try_clone()? }, file))
+        }
+        // It has none, or the kernel took the request for one to open the folder itself.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+            let create = |folder: &OwnedFd, name: &OsStr| beneath::create(folder, name, 0o600);
+            let (unfinished, made) = Unfinished::begin(folder, create)?;
+            Ok((NewFile::Named(unfinished), File::from(made)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn file(
     folder: &Rc<OwnedFd>,
     source: &File,
     metadata: &Metadata,
     output: &Output<'_>,
-) -> io::Result<Unfinished> {
-    let create = |folder: &OwnedFd, name: &OsStr| beneath::create(folder, name, 0o600);
-    let (unfinished, made) = Unfinished::begin(folder, create)?;
-    let mut file = File::from(made);
+) -> io::Result<NewFile> {
+    let (made, mut file) = create(folder)?;
     copy_watched(source, &mut file, &mut || output.events.check().map_err(io::Error::other))?;
     set(&file, metadata)?;
-    Ok(unfinished)
+    Ok(made)
 }
 
-fn special(folder: &Rc<OwnedFd>, kind: &NodeKind, metadata: &Metadata) -> io::Result<Unfinished> {
+fn special(folder: &Rc<OwnedFd>, kind: &NodeKind, metadata: &Metadata) -> io::Result<NewFile> {
     let make = |folder: &OwnedFd, name: &OsStr| beneath::make(folder, name, kind);
     let (unfinished, ()) = Unfinished::begin(folder, make)?;
     let is_link = matches!(kind, NodeKind::Symlink(_));
     beneath::set_named(&*unfinished.folder, &unfinished.name, metadata, None, is_link)?;
-    Ok(unfinished)
+    Ok(NewFile::Named(unfinished))
 }
 
 /// Gives an open file or folder its mode, time and attributes. Of the latter what may not be set here, or what the file system has no
