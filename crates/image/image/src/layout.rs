@@ -213,7 +213,7 @@ impl Layout {
 
 impl Content for Layout {
     fn open(&self, descriptor: &Descriptor) -> Result<BlobReader, ContentError> {
-        match File::open(self.blob_path(&descriptor.digest)) {
+        match open_regular(&self.blob_path(&descriptor.digest)) {
             Ok(file) => Ok(Box::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(ContentError::new(descriptor, ContentErrorKind::NotFound))
@@ -271,8 +271,13 @@ fn write_index(folder: &Path, index: &Index) -> Result<(), LayoutError> {
     Ok(write_atomic(&path, &bytes)?)
 }
 
+/// Opens a file that others may have put there: a pipe would be waited for, and a device has no end.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
 fn read_bounded(path: &Path) -> Result<Vec<u8>, LayoutError> {
-    let file = File::open(path).map_err(FileError::of("read", path))?;
+    let file = open_regular(path).map_err(FileError::of("read", path))?;
     let mut bytes = Vec::new();
     file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(FileError::of("read", path))?;
     if bytes.len() as u64 > MAX_DOCUMENT {

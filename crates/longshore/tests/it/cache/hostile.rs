@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use longshore_files::write_atomic;
 use longshore_oci::media_type::{OCI_LAYER, OCI_MANIFEST};
 use longshore_oci::{Descriptor, Digest};
-use longshore_testkit::{BuildKit, Folder, Requirement, Stop, Suite, TestResult};
+use longshore_testkit::{BuildKit, Folder, Requirement, Stop, Suite, TestResult, run};
 use serde_json::{Value, json};
 
 use super::{STEPS, build, from, items, project, to};
@@ -21,6 +23,8 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("cache::what_is_no_cache_is_told_apart", &[], others)
         .test("cache::what_buildkit_wrote_is_told_apart", &[Requirement::BuildKit], buildkit)
 }
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A cache in a folder, with its documents to be changed.
 struct Cache {
@@ -144,7 +148,18 @@ fn records() -> TestResult {
 
 fn layers() -> TestResult {
     type Change = fn(&mut Cache) -> TestResult;
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
+        ("it is not there", |cache| {
+            // A pipe that nobody writes to, and what has no end.
+            for (number, layer) in cache.layer_blobs().iter().enumerate() {
+                fs::remove_file(layer)?;
+                match number % 2 {
+                    0 => drop(run(Command::new("mkfifo").arg(layer), LIMIT)?.succeeded()?),
+                    _ => std::os::unix::fs::symlink("/dev/zero", layer)?,
+                }
+            }
+            Ok(())
+        }),
         ("it is not there", |cache| {
             cache.layer_blobs().iter().try_for_each(|layer| Ok(fs::remove_file(layer)?))
         }),
