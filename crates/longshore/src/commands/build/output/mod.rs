@@ -198,14 +198,12 @@ fn archive(fields: Fields<'_>, file: Option<PathBuf>) -> Result<Destination, Str
             _ => Ok(Destination::Stream(fields.names)),
         };
     };
-    let tag = || -> Result<Option<String>, String> {
-        // A layout's names are tags.
-        let Some(name) = &name else { return Ok(None) };
-        let reference = name.parse::<Reference>().map_err(|error| error.to_string())?;
-        Ok(reference.with_default_tag().tag().map(str::to_owned))
-    };
+    let reference = name.as_ref().map(|name| name.parse::<Reference>()).transpose();
+    let reference = reference.map_err(|error| error.to_string())?;
+    // A layout's names are tags.
+    let tag = reference.and_then(|name| name.with_default_tag().tag().map(str::to_owned));
     Ok(Destination::Image(match (fields.kind, fields.tar) {
-        (_, Some(false)) => ImageLocation::Layout(Place { path, name: tag()? }),
+        (_, Some(false)) => ImageLocation::Layout(Place { path, name: tag }),
         ("docker", _) => ImageLocation::DockerArchive(Place { path, name }),
         _ => ImageLocation::OciArchive(Place { path, name }),
     }))
@@ -320,6 +318,10 @@ mod tests {
             ("type=image,push=maybe", "`push` is `maybe`, and must be true or false"),
             ("type=oci,tar=false", "tar=false writes a folder, which dest=DIR must name"),
             ("type=oci,dest=a,name=x,name=y", "type=oci takes one name"),
+            (
+                "type=oci,dest=a,name={name}",
+                "`{name}` is not an image reference: `{name}` is not a repository component: expected a-z, 0-9 and single separators (. _ __ -) between them",
+            ),
             (
                 "app:1",
                 "expected DIR, type=…, oci:DIR, oci-archive:FILE or docker-archive:FILE; an image is named by --tag, and a folder of this name is ./app:1",
