@@ -20,6 +20,8 @@ use crate::conformance::bases;
 const ROOT: &[Requirement] = &[Requirement::Root];
 const ALPINE: &str = "alpine:3.23";
 const ON_ALPINE: &[Requirement] = &[Requirement::Root, Requirement::Distribution(ALPINE), Requirement::Go];
+const DEBIAN: &str = "debian:bookworm-slim";
+const ON_DEBIAN: &[Requirement] = &[Requirement::Root, Requirement::Distribution(DEBIAN)];
 const IN_CONTAINER: &[Requirement] = &[Requirement::Root, Requirement::Containers];
 
 pub(crate) fn add(suite: Suite) -> Suite {
@@ -30,6 +32,8 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("rungs::a_user_namespace_installs_what_root_installs", ON_ALPINE, || alpine(&user_namespace()?))
         .test("rungs::a_single_user_installs_what_root_installs", ON_ALPINE, || alpine(&SINGLE_USER))
         .test("rungs::chroot_installs_what_root_installs", ON_ALPINE, || alpine(&CHROOT))
+        .test("rungs::a_user_namespace_has_the_users_that_root_has", ON_DEBIAN, || debian(&user_namespace()?))
+        .test("rungs::a_single_user_has_the_users_that_root_has", ON_DEBIAN, || debian(&SINGLE_USER))
         .test("rungs::a_default_container_leaves_what_root_leaves", IN_CONTAINER, container)
         .test("rungs::in_place_leaves_what_root_leaves", IN_CONTAINER, in_place)
         .test("rungs::a_step_is_held_as_a_container_is", IN_CONTAINER, held)
@@ -82,6 +86,20 @@ RUN chown -R app:tty /home/app && tar -c -C /home/app . | tar -x -C /srv && echo
 USER app:tty
 WORKDIR /home/app/work
 RUN cd .. && cp -p id copied && sed -i s/1/2/ copied && test "$(id -un):$(id -gn)" = app:tty
+"#;
+
+/// With the tools of GNU and shadow, which ask and become by other calls.
+const ON_GNU: &str = r#"
+FROM base
+RUN groupadd -g 1500 app && useradd -m -u 1600 -g app -G tty,mail app && useradd -r daemon-like && usermod -aG app daemon-like \
+ && echo 'app:*as-given*' | chpasswd -e && userdel daemon-like && chage -d 20000 app
+RUN install -o app -g mail -m 2750 -d /srv/mail && install -o app -m 600 /etc/passwd /srv/mail/copy && touch /srv/mail/root \
+ && test "$(stat -c %U:%G:%a /srv/mail/copy)" = app:mail:600
+RUN su app -c 'test "$(id)" = "uid=1600(app) gid=1500(app) groups=1500(app),5(tty),8(mail)" && cp -r /etc/skel ~/skel && ln ~/skel/.profile ~/linked'
+RUN setpriv --reuid app --regid mail --init-groups sh -c 'id -Gn > /srv/mail/groups; umask 077; mkdir /srv/mail/private'
+RUN chgrp -R tty /home/app && cp -a /home/app /srv/copy && tar -C /srv -cf - copy | tar -C /opt -xpf - && sed -i s/x/y/ /srv/mail/copy
+USER app
+RUN test "$(whoami)" = app && mkdir -p ~/a/b && mv ~/skel ~/a/b && find ~ -user app -newer /etc/hostname | sort > /tmp/mine; rm -rf ~/a
 "#;
 
 /// Gives a file `cap_net_raw` effective and permitted, and fails unless the kernel tells it back so.
@@ -140,6 +158,18 @@ fn alpine(rung: &Rung) -> TestResult {
     let plain = entry(&made, "usr/bin/plain")?;
     assert!(plain.contains(" 1600:0 ") && !plain.contains("capability"), "{plain}");
     assert!(entry(&made, "home/app/by-su")?.contains(" 1600:5 "), "{made:?}");
+    Ok(())
+}
+
+fn debian(rung: &Rung) -> TestResult {
+    let context = open_folder()?;
+    context.write("Dockerfile", ON_GNU)?;
+    let made = same_on(rung, &context, &format!("{}:{DEBIAN}", distributions::folder().display()))?;
+    let copy = entry(&made, "srv/mail/copy")?;
+    assert!(copy.contains("600 1600:8 "), "{copy}");
+    let private = entry(&made, "srv/mail/private")?;
+    assert!(private.contains("2700 1600:8 "), "{private}");
+    assert!(entry(&made, "etc/shadow")?.contains("640 0:42 "), "{made:?}");
     Ok(())
 }
 
