@@ -22,6 +22,8 @@ Usage: cargo xtask COMMAND
   conformance record|check|live [CASE…]
                   record what BuildKit makes of the suite's Dockerfiles, check longshore against
                   what is recorded, or against BuildKit live; `copy-*` names several cases
+  conformance random [FIRST [COUNT]]
+                  longshore against BuildKit live, with Dockerfiles made of these numbers
   bases [OUT] [--only IMAGE…]
                   makes the base images of the tests' Dockerfiles, as root on Debian, in an OCI layout
 ";

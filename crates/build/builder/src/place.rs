@@ -4,7 +4,7 @@
 //! a file goes into a destination that is a folder and otherwise becomes it; what is there is replaced, but no folder by a file and no
 //! file by a folder; folders that exist keep their files and take the source's mode and owner, the destination itself excepted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use longshore_events::{Cancelled, Events};
@@ -90,34 +90,32 @@ impl<'a, 'w> Placer<'a, 'w> {
                 return Err(PlaceError::NoFolder(place.to_owned()));
             }
         }
+        let made = self.made();
+        self.writer.create_folders(folder, made.mode, made.uid, made.gid, made.mtime)?;
+        Ok(())
+    }
+
+    /// What folders are like that the destination lacks.
+    fn made(&self) -> Metadata {
         let (uid, gid) = self.to.owner.unwrap_or((0, 0));
-        let time = self.to.time.unwrap_or(self.to.now);
         let mode = match &self.to.mode {
-            Some(ModeChange::Bits(bits)) => *bits,
+            // As mkdir(2) is asked by BuildKit: without set-group-id and sticky bits.
+            Some(ModeChange::Bits(bits)) => *bits & 0o777,
             _ => 0o755,
         };
-        self.writer.create_folders(folder, mode, uid, gid, (time, 0))?;
-        Ok(())
+        let mtime = (self.to.time.unwrap_or(self.to.now), 0);
+        Metadata { mode, uid, gid, mtime, xattrs: BTreeMap::new() }
     }
 
     /// Puts one selected source at its place.
     pub(crate) fn place(&mut self, selected: &Selected) -> Result<(), PlaceError> {
+        let was_there = self.writer.occupant(&below_root(&self.writer.resolve(&self.to.path)?))?.is_some();
         let mut target = self.prepare()?;
         let existing = self.writer.occupant(&target)?;
         if selected.node.is_folder() {
             match existing {
-                // A folder that takes the place of nothing is the source in all but name.
-                None => {
-                    if let Some(parent) = target.parent().map(Path::to_owned) {
-                        self.make_folders(&parent)?;
-                    }
-                    let mut metadata = self.metadata(&selected.node);
-                    if let Some(ModeChange::Symbolic(_)) = self.to.mode {
-                        metadata.mode = selected.node.mode;
-                    }
-                    self.writer.folder(&target, &metadata)?;
-                }
-                Some(Occupant::Folder) => {}
+                Some(Occupant::Folder) if was_there => {}
+                None | Some(Occupant::Folder) => self.new_folder(&target, selected)?,
                 Some(_) => return Err(PlaceError::NoFolder(target)),
             }
             for item in &selected.items {
@@ -134,6 +132,19 @@ impl<'a, 'w> Placer<'a, 'w> {
             self.make_folders(&parent)?;
         }
         self.node(&selected.place, &target, &selected.node, true)
+    }
+
+    /// The folder that a copied one becomes where there was none. Of what the source's is like only the time is copied, and of a
+    /// context's own folder nothing.
+    fn new_folder(&mut self, target: &Path, selected: &Selected) -> Result<(), PlaceError> {
+        if let Some(parent) = target.parent() {
+            self.make_folders(parent)?;
+        }
+        let mut metadata = self.made();
+        if !selected.place.as_os_str().is_empty() {
+            metadata.mtime = selected.node.mtime;
+        }
+        Ok(self.writer.folder(target, &metadata)?)
     }
 
     fn node(&mut self, source: &Path, target: &Path, node: &FileNode, meant: bool) -> Result<(), PlaceError> {

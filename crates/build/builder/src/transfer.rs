@@ -87,6 +87,11 @@ impl<'a> Solve<'a> {
         let change = words.chmod.as_deref().map(ModeChange::parse).transpose();
         let change = change.map_err(|error| failed(&at, error))?;
         let is_linked = transfer.link && words.chmod.is_none();
+        if let Some(owner) = words.chown.as_deref().filter(|owner| transfer.link && needs_lookup(owner)) {
+            let expected = "numbers, since --link does not look at the files below, which say who that is";
+            let (value, expected) = (owner.to_owned(), expected.to_owned());
+            return Err(failed(&at, InstructionErrorKind::Value { what: "--chown", value, expected }));
+        }
 
         let (key, (origin, prepared)) = self.lazily(&at, mode, &|mode| {
             let origin = self.origin(from, &at, mode)?;

@@ -1,10 +1,12 @@
 //! `cargo xtask conformance`: the suite of Dockerfile builds, against BuildKit and against longshore.
 //!
 //! `record` asks a real buildkitd for the outcome of each case and writes it beside the case; `check` builds the cases with
-//! longshore and compares; `live` does both now and compares, without touching what is recorded.
+//! longshore and compares; `live` does both now and compares, without touching what is recorded; `random` does the same with cases that
+//! are made of numbers.
 
 pub(crate) mod buildkit;
 pub(crate) mod daemon;
+mod random;
 mod solve;
 
 use std::path::{Path, PathBuf};
@@ -18,20 +20,42 @@ use longshore_testkit::{Folder, Longshore};
 use crate::command::{Result, cargo, context, newest_binary, run};
 use daemon::Daemon;
 
+/// How many cases `random` makes unless told.
+const DEFAULT_RANDOM: u64 = 50;
+
 /// Runs a sub-command on the named cases, or on all. Says whether all went well.
 pub(crate) fn conformance(what: &str, names: &[&str]) -> Result<bool> {
-    let chosen = choose(names)?;
     let folder = Folder::new().map_err(context("cannot make a folder"))?;
+    let chosen = if what == "random" { random_cases(names)? } else { choose(names)? };
     let bases = Bases::make(&folder.join("bases")).map_err(context("cannot make the base images"))?;
     match what {
         "record" => record(&chosen, &bases),
         "check" => check(&chosen, &bases, |case| case.expected().map_err(|error| chain(&error))),
-        "live" => {
+        "live" | "random" => {
             let daemon = Daemon::start()?;
-            check(&chosen, &bases, |case| solve::build(&daemon, case, &bases))
+            check(&chosen, &bases, |case| {
+                let mut outcome = solve::build(&daemon, case, &bases)?;
+                // Where several lines of a case are impossible, it is chance which of them is met first.
+                if let Outcome::Failure(failure) = &mut outcome {
+                    failure.line = failure.line.filter(|_| what == "live");
+                }
+                Ok(outcome)
+            })
         }
-        other => Err(format!("conformance has no {other}; there are record, check and live")),
+        other => Err(format!("conformance has no {other}; there are record, check, live and random")),
     }
+}
+
+/// The cases of so many numbers, from a first one on, or of one number: `target/conformance-random`.
+fn random_cases(numbers: &[&str]) -> Result<Vec<Case>> {
+    let read = |text: &str| text.parse::<u64>().map_err(context(format!("{text} is no number")));
+    let (first, count) = match numbers {
+        [] => (1, DEFAULT_RANDOM),
+        [first] => (read(first)?, 1),
+        [first, count] => (read(first)?, read(count)?),
+        _ => return Err("random takes a first number and a count".into()),
+    };
+    (first..first.saturating_add(count)).map(|number| random::case(number, &random::folder())).collect()
 }
 
 fn choose(names: &[&str]) -> Result<Vec<Case>> {
