@@ -71,6 +71,8 @@ fn step(isolation: Isolation, script: &str, user: Option<&str>) -> Result<i32, S
         fixture.step.user = User { uid: ids[0], gid: ids[1], groups: ids[2..].to_vec() };
     }
     fixture.step.owners = Some(fixture.path("owners"));
+    // This program too, for what no shell can be made to do.
+    std::fs::copy(std::env::current_exe()?, fixture.path("lower").join("bin/hostile"))?;
     if isolation == Isolation::InPlace {
         fixture.step.root = Root::Folder("/".into());
         let bytes = SecretBytes::new(b"secret\n".to_vec());
@@ -104,7 +106,7 @@ fn play(user: u32, isolation: Isolation, script: &str) -> Result<Output, Stop> {
 }
 
 /// The same, with a step that runs as somebody: user, group, further groups.
-fn play_as(user: u32, isolation: Isolation, who: &str, script: &str) -> Result<Output, Stop> {
+pub(crate) fn play_as(user: u32, isolation: Isolation, who: &str, script: &str) -> Result<Output, Stop> {
     allowed(isolation)?;
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;

@@ -44,21 +44,19 @@ impl Drop for Parent {
 }
 
 fn groups() -> TestResult {
-    let memory = first_version("memory")?;
     let pids = first_version("pids")?;
-    first_version("cpu")?;
-    let left = |folder: &Path| -> Result<Vec<String>, Stop> {
-        let entries = std::fs::read_dir(folder)?.flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        Ok(names.filter(|name| name.starts_with(&format!("longshore-{}-", std::process::id()))).collect())
-    };
+    let folders = ["memory", "cpu", "pids"].map(|name| Path::new("/sys/fs/cgroup").join(name));
+    first_version("memory").and(first_version("cpu"))?;
     let mut fixture = Fixture::new(Isolation::Namespaces, "cat /proc/self/cgroup; yes | tr -d '\\n' | sort")?;
     fixture.step.limits.memory = Some(16 << 20);
     fixture.step.limits.processors = Some(500);
     let outcome = fixture.run()?;
-    for controller in ["memory", "cpu", "pids"] {
-        let own = outcome.stdout.lines().find(|line| line.contains(&format!(":{controller}:")));
-        assert!(own.is_some_and(|line| line.contains("/longshore-")), "{controller}: {}", outcome.stdout);
+    for (controller, folder) in ["memory", "cpu", "pids"].iter().zip(&folders) {
+        let own = outcome.stdout.lines().find_map(|line| line.split_once(&format!(":{controller}:")));
+        let (_, path) = own.ok_or_else(|| Stop::failed(format!("{controller}: {}", outcome.stdout)))?;
+        assert!(path.contains(&format!("/longshore-{}-", std::process::id())), "{controller}: {path}");
+        let group = folder.join(path.trim_start_matches('/'));
+        assert!(!group.exists() && group.parent().is_some_and(Path::exists), "{}", group.display());
     }
     // One line without end does not fit; the kernel ends who wanted it.
     assert_eq!(outcome.ended.status, Status::Exited(137));
@@ -75,9 +73,8 @@ fn groups() -> TestResult {
     fixture.step.limits.cgroup_parent = Some(path.display().to_string());
     let outcome = fixture.run()?;
     assert!(outcome.stderr.contains("can't fork"), "{}{}", outcome.stdout, outcome.stderr);
-    for folder in [&memory, &pids, &parent.0] {
-        assert_eq!(left(folder)?, Vec::<String>::new(), "{}", folder.display());
-    }
+    let below = std::fs::read_dir(&parent.0)?.flatten().filter(|entry| entry.path().is_dir()).count();
+    assert_eq!(below, 0);
     Ok(())
 }
 

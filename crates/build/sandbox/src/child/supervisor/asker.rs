@@ -1,11 +1,13 @@
 //! Seeing files as the process that asks sees them: its memory, its folders, its root.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, stat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, readlinkat, statat, statx,
+};
 use rustix::io::Errno;
 
 use crate::sys::{self, Question};
@@ -102,42 +104,83 @@ pub(super) fn is_process_own(path: &OsStr) -> bool {
         .any(|prefix| path.as_bytes().starts_with(prefix.as_bytes()))
 }
 
-/// The descriptor that a path names by way of the asker's own.
-fn descriptor(path: &OsStr) -> Option<i32> {
-    match path.to_str()? {
-        "/dev/stdin" => Some(0),
-        "/dev/stdout" => Some(1),
-        "/dev/stderr" => Some(2),
-        path => {
-            let number = path.strip_prefix("/proc/self/fd/").or_else(|| path.strip_prefix("/dev/fd/"))?;
-            number.parse().ok()
-        }
+/// The file, and the rest of the path, that a path leads to by way of a process's own files. The init is 1, and hides its own.
+fn way_through(process: u32, path: &OsStr) -> Option<(PathBuf, &OsStr)> {
+    let device = |number: u32| (PathBuf::from(format!("/proc/{process}/fd/{number}")), OsStr::new(""));
+    match path.as_bytes() {
+        b"/dev/stdin" => return Some(device(0)),
+        b"/dev/stdout" => return Some(device(1)),
+        b"/dev/stderr" => return Some(device(2)),
+        _ => {}
     }
+    let first = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'/').unwrap_or(bytes.len());
+    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<u32>().ok();
+    let (process, rest) = match path.as_bytes().strip_prefix(b"/proc/") {
+        Some(rest) => {
+            let (name, rest) = rest.split_at_checked(first(rest))?;
+            let whose = match name {
+                b"self" | b"thread-self" => process,
+                name => number(name).filter(|number| *number > 1)?,
+            };
+            (whose, rest.strip_prefix(b"/")?)
+        }
+        None => (process, path.as_bytes().strip_prefix(b"/dev/").filter(|rest| rest.starts_with(b"fd/"))?),
+    };
+    let (name, rest) = match rest.strip_prefix(b"fd/") {
+        Some(below) => {
+            let (name, rest) = below.split_at_checked(first(below))?;
+            (format!("fd/{}", number(name)?), rest)
+        }
+        None => {
+            let (name, rest) = rest.split_at_checked(first(rest))?;
+            let known = [&b"cwd"[..], b"root", b"exe"].contains(&name);
+            (String::from_utf8(name.to_vec()).ok().filter(|_| known)?, rest)
+        }
+    };
+    let slashes = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());
+    Some((PathBuf::from(format!("/proc/{process}/{name}")), OsStr::from_bytes(rest.get(slashes..)?)))
+}
+
+/// Opens a path without following what leads elsewhere for whoever follows it, as links in /proc do: what the init may reach by those, the
+/// asker may not. ELOOP where there is one.
+fn open_plainly(folder: impl AsFd, path: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat2(folder, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+}
+
+/// What tells a root folder from others: its mount and its inode.
+fn root_of(path: &Path) -> Result<(u64, u64), Errno> {
+    let about = statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::MNT_ID)?;
+    Ok((about.stx_mnt_id, about.stx_ino))
 }
 
 /// Opens what a call is about, as the asker would.
+///
+/// Errors: as the kernel has them; ELOOP also for a path of which only the kernel knows where it leads the asker.
 pub(super) fn open(process: u32, target: &Target) -> Result<OwnedFd, Errno> {
-    let named = target.path.as_deref().filter(|_| target.follow).and_then(descriptor);
-    let base = named.map_or(target.base.path(process), |number| Base::Descriptor(number).path(process));
-    let Some(path) = target.path.as_ref().filter(|_| named.is_none()) else {
-        return openat(CWD, base, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let plain = OFlags::PATH | OFlags::CLOEXEC;
+    let base = target.base.path(process);
+    let Some(path) = target.path.as_deref() else {
+        return openat(CWD, base, plain, Mode::empty());
     };
     if path.is_empty() {
         return Err(Errno::NOENT);
     }
+    let flags = plain | if target.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     let root = PathBuf::from(format!("/proc/{process}/root"));
-    let flags =
-        OFlags::PATH | OFlags::CLOEXEC | if target.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let same =
-        |one: rustix::fs::Stat, two: rustix::fs::Stat| (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino);
-    if same(stat("/")?, stat(&root)?) {
-        if Path::new(path).is_absolute() {
-            return openat(CWD, path.as_os_str(), flags, Mode::empty());
-        }
-        let folder = openat(CWD, base, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        return openat(folder, path.as_os_str(), flags, Mode::empty());
+    if root_of(Path::new("/"))? != root_of(&root)? {
+        return open_in_root(&root, &base, Path::new(path), flags);
     }
-    open_in_root(&root, &base, Path::new(path), flags)
+    match way_through(process, path) {
+        Some((file, rest)) if !rest.is_empty() => {
+            return open_plainly(openat(CWD, file, plain, Mode::empty())?, rest, flags);
+        }
+        Some((file, _)) if target.follow => return openat(CWD, file, plain, Mode::empty()),
+        _ => {}
+    }
+    if Path::new(path).is_absolute() {
+        return open_plainly(CWD, path, flags);
+    }
+    open_plainly(openat(CWD, base, plain, Mode::empty())?, path, flags)
 }
 
 /// The same for a process that has changed its root folder, as apk does for its scripts.
@@ -151,7 +194,12 @@ fn open_in_root(root: &Path, base: &Path, path: &Path, flags: OFlags) -> Result<
         path.to_owned()
     } else {
         let (top, here) = (real(root)?, real(base)?);
-        Path::new("/").join(here.strip_prefix(top).map_err(|_| Errno::NOENT)?).join(path)
+        let Ok(here) = here.strip_prefix(top) else {
+            // It begins outside of that root, and so stays outside.
+            let base = openat(CWD, base, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            return open_plainly(base, path.as_os_str(), flags);
+        };
+        Path::new("/").join(here).join(path)
     };
     loop {
         match openat2(&folder, &path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {

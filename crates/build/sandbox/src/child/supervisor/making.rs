@@ -4,7 +4,7 @@
 //! here, in the same way, and its owner noted. A folder with the set-group-id bit gives its group to what is made in it (inode_init_owner).
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::fs::{
     FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, mknodat, openat, readlinkat, renameat_with,
@@ -13,9 +13,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::Supervisor;
-use super::asker::{Base, Spot, low, read_path};
+use super::asker::{self, Base, Spot, Target, low, read_path};
 use super::calls::Call;
-use super::ledger::{Owner, ROOT};
+use super::ledger::{Ledger, Owner, ROOT};
 use super::people::umask;
 use crate::sys::{self, Answer, Question};
 
@@ -45,7 +45,12 @@ impl Supervisor {
                 _ => {}
             }
         }
-        let spot = Spot::find(question.process, base, &read_path(question, at)?)?;
+        let path = read_path(question, at)?;
+        if path.as_bytes().ends_with(b"/") && !matches!(call, Call::Mkdir | Call::Mkdirat) {
+            // Only a folder can have such a name.
+            return Ok(Answer::Proceed);
+        }
+        let spot = Spot::find(question.process, base, &path)?;
         let Some((ledger, owner)) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
         let mode = argument(at + 1);
         let permissions = Mode::from_raw_mode(mode & 0o7777);
@@ -84,11 +89,16 @@ impl Supervisor {
             return Ok(Answer::Proceed);
         }
         if flags.contains(OFlags::TMPFILE) {
-            // It has no name yet by which it could be found. Programs do without where the file system cannot do it.
-            let own = self.people.of(question.process).owner() != ROOT;
-            return Ok(if own { Answer::Fail(Errno::OPNOTSUPP) } else { Answer::Proceed });
+            // It has no name yet by which it could be found. Programs do without where the file system cannot do it, as overlays long could not.
+            let target = Target { base, path: Some(read_path(question, at)?), follow: true };
+            let kept = self.ledger_of(&asker::open(question.process, &target)?)?.is_some();
+            return Ok(if kept { Answer::Fail(Errno::OPNOTSUPP) } else { Answer::Proceed });
         }
-        let spot = Spot::find(question.process, base, &read_path(question, at)?)?;
+        let path = read_path(question, at)?;
+        if path.as_bytes().ends_with(b"/") {
+            return Ok(Answer::Proceed);
+        }
+        let spot = Spot::find(question.process, base, &path)?;
         let Some(spot) = end_of_links(question, spot, flags)? else { return Ok(Answer::Proceed) };
         let Some((ledger, owner)) = self.owner_of_new(question, &spot)? else { return Ok(Answer::Proceed) };
         let all = flags | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -113,7 +123,9 @@ impl Supervisor {
         }
         let flags = how.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let makes = OFlags::from_bits_retain(low(flags)).intersects(OFlags::CREATE | OFlags::TMPFILE);
-        let own = self.people.of(question.process).owner() != ROOT;
+        // Root's own, too: it may come where another's stood.
+        let own =
+            self.people.of(question.process).owner() != ROOT || !self.ledgers.iter().all(Ledger::is_empty);
         Ok(if makes && own { Answer::Fail(Errno::NOSYS) } else { Answer::Proceed })
     }
 
@@ -171,7 +183,12 @@ impl Supervisor {
         if !concerns || self.ledger_of(&to.folder)? != Some(number) {
             return Ok(Answer::Proceed);
         }
-        if !sys::still_waits(&self.listener, question) {
+        let number_of =
+            |spot: &Spot| -> Result<_, Errno> { Ok(spot.stat()?.map(|about| (about.st_dev, about.st_ino))) };
+        let same =
+            number_of(&from)?.is_some_and(|file| number_of(&to).is_ok_and(|other| other == Some(file)));
+        // Of two names of one file, the kernel takes none away.
+        if same || !sys::still_waits(&self.listener, question) {
             return Ok(Answer::Proceed);
         }
         if let Err(error) = renameat_with(&from.folder, &from.name, &to.folder, &to.name, flags) {

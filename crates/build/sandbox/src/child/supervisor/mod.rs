@@ -99,8 +99,9 @@ impl Supervisor {
             let (over, asked) = (!waits[0].revents().is_empty(), waits[1].revents());
             if asked.contains(PollFlags::IN) {
                 self.answer_one()?;
-            } else if over || !asked.is_empty() {
-                // Nobody is left who could ask, or somebody is to be collected.
+            }
+            // Nobody is left who could ask, or somebody is to be collected: also when the questions never end.
+            if over || (!asked.is_empty() && !asked.contains(PollFlags::IN)) {
                 return Ok(());
             }
         }
@@ -190,6 +191,8 @@ impl Supervisor {
             }
         };
         let file = match asker::open(question.process, &target) {
+            // It leads through what only the kernel knows whether the asker may follow.
+            Err(Errno::LOOP) => return Ok(Answer::Proceed),
             Err(_) if target.path.as_deref().is_some_and(asker::is_process_own) => {
                 return Ok(Answer::Pretend);
             }

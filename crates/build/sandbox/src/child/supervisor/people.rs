@@ -66,8 +66,13 @@ impl People {
             return;
         }
         let Some(about) = About::read(thread) else { return };
-        // What it started before stays what it was.
-        self.note_children(about.process, &before);
+        // What it started before stays what it was. What other threads started goes by the first one, wherefore that notes all.
+        let of = if about.process == thread {
+            children(thread)
+        } else {
+            children_of_thread(about.process, thread)
+        };
+        self.note_children(of, &before);
         let usual = *self.usual == credentials;
         let credentials = if usual { Rc::clone(&self.usual) } else { Rc::new(credentials) };
         self.insert(thread, &about, credentials);
@@ -81,7 +86,7 @@ impl People {
         }
         let credentials = self.of(thread);
         let Some(process) = self.known.get(&thread).map(|person| person.process) else { return };
-        self.note_children(process, &credentials);
+        self.note_children(children(process), &credentials);
         self.known.retain(|_, person| person.process != process);
         self.forget_if_usual();
     }
@@ -91,8 +96,8 @@ impl People {
         self.known.insert(thread, person);
     }
 
-    fn note_children(&mut self, process: u32, credentials: &Rc<Credentials>) {
-        for child in children(process) {
+    fn note_children(&mut self, children: Vec<u32>, credentials: &Rc<Credentials>) {
+        for child in children {
             if let Some(about) = About::read(child)
                 && self.known.get(&child).is_none_or(|person| person.started != about.started)
             {
@@ -136,13 +141,14 @@ fn started(stat: &[u8]) -> Option<u64> {
 /// The children of all threads of a process; none where the kernel does not tell them.
 fn children(process: u32) -> Vec<u32> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
-    let lists =
-        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<u32>>()
-        })
-        .collect()
+    let numbers = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    numbers.flat_map(|thread| children_of_thread(process, thread)).collect()
+}
+
+/// The children of one thread of a process.
+fn children_of_thread(process: u32, thread: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// The mask of permission bits of a process.
