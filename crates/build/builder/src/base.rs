@@ -139,7 +139,11 @@ impl<'a> Solve<'a> {
             Context::Folder(_) | Context::Fetched(_) | Context::Address(_) => {
                 let tree = self.named_tree(name, mode)?;
                 let mut state = self.scratch(platform);
-                let key = self.tree_key(&*tree, "")?;
+                let mut key = self.tree_key(&*tree, "")?;
+                if let Some(epoch) = self.request.source_date_epoch {
+                    // As a layer of a cache it has other times then.
+                    key = KeyWriter::new("dated").key(&key).text(&epoch.to_string()).finish();
+                }
                 if mode == Mode::Build {
                     self.tree_snapshot(&*tree, "", &key)?;
                 }

@@ -1,6 +1,6 @@
 //! A Dockerfile's build as a whole: read, solve for each platform, write the image.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use longshore_dockerfile::{Dockerfile, Severity, StageGraph, StageOptions, parse};
 use longshore_events::{Events, TaskKind};
@@ -89,7 +89,7 @@ pub fn build(
     let file = read(request, events)?;
     let writer = builder.store.writer()?;
     let (images, asked) = (Images::default(), Asked::default());
-    let imports = Imports::default();
+    let (imports, redone) = (Imports::default(), Mutex::default());
     let common = Common {
         builder,
         request,
@@ -97,6 +97,7 @@ pub fn build(
         images: &images,
         asked: &asked,
         imports: &imports,
+        redone: &redone,
         writer: &writer,
         events,
         now: jiff::Timestamp::now().as_second(),

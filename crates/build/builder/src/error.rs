@@ -295,6 +295,8 @@ pub enum InstructionErrorKind {
         output: Vec<String>,
         /// The store, where its disk had no room left.
         full: Option<std::path::PathBuf>,
+        /// Limits of its control group that it ran into.
+        exceeded: longshore_sandbox::Exceeded,
     },
     /// An image that is copied from cannot be had.
     #[error("cannot get {name}")]
@@ -374,6 +376,12 @@ impl InstructionErrorKind {
                 "the disk of the store, {}, is full: free some space (`longshore cache prune` helps) and try again",
                 store.display()
             )),
+            InstructionErrorKind::Exit { exceeded, .. } if exceeded.memory => {
+                Some("the step needed more memory than its control group may have: see `--memory`".to_owned())
+            }
+            InstructionErrorKind::Exit { exceeded, .. } if exceeded.processes => {
+                Some("the step started as many processes as its control group may have".to_owned())
+            }
             InstructionErrorKind::Exit { status: longshore_sandbox::Status::Exited(127), .. } => {
                 Some("exit code 127 means that a program was not found".to_owned())
             }

@@ -4,10 +4,9 @@
 //! a snapshot of their own first, with root as owner, so that a step sees the same whoever runs the build and whatever .dockerignore
 //! leaves out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -52,6 +51,17 @@ impl PreparedMount {
         });
         key.optional(self.target.as_ref().map(|target| target.to_string_lossy()).as_deref());
         key.text(&spec.source).flag(spec.read_only).optional(spec.env.as_deref());
+        // What a step sees of a secret or a cache depends on which one it is and whose, not on what is in it.
+        key.text(&spec.id).flag(spec.required).flag(spec.has_owner);
+        key.text(match spec.sharing {
+            Sharing::Shared => "shared",
+            Sharing::Private => "private",
+            Sharing::Locked => "locked",
+        });
+        key.number(spec.uid.into()).number(spec.gid.into());
+        for number in [spec.mode.map(u64::from), spec.size] {
+            key.flag(number.is_some()).number(number.unwrap_or_default());
+        }
         if let Some((_, content)) = &self.origin {
             key.key(content);
         }
@@ -66,6 +76,8 @@ pub(crate) struct Mounted {
     /// Files that name the owners of what is mounted, by target, where owners cannot stand on disk.
     pub(crate) owners: BTreeMap<PathBuf, PathBuf>,
     locks: Vec<Lock>,
+    /// The folders of caches that are this step's alone, by name: one cache at two places is one folder.
+    private: BTreeMap<String, PathBuf>,
     scratch: Vec<Scratch>,
 }
 
@@ -153,8 +165,13 @@ impl<'a> Solve<'a> {
                     SpecKind::Bind => self
                         .content(&origin, std::slice::from_ref(&spec.source), mode)
                         .map_err(|stop| self.not_mounted(stop, at, &origin, spec.from.as_deref()))?,
-                    // What a cache begins with is not what it holds later.
-                    _ => KeyWriter::new("cache").finish(),
+                    // What a cache begins with is not what it holds later: it need not be looked at where it has a name.
+                    _ => match &origin {
+                        Origin::State(state) => state.key,
+                        Origin::Context | Origin::Named(_) => self
+                            .content(&origin, std::slice::from_ref(&spec.source), mode)
+                            .map_err(|stop| self.not_mounted(stop, at, &origin, spec.from.as_deref()))?,
+                    },
                 };
                 Some((origin, content))
             } else {
@@ -167,7 +184,7 @@ impl<'a> Solve<'a> {
 
     /// Puts together what a step's mounts show.
     pub(crate) fn mount(&self, at: &At<'_>, prepared: &[PreparedMount]) -> Result<Mounted, Stop> {
-        let mut mounted = Mounted::default();
+        let mut mounted = Mounted { locks: self.lock_caches(prepared)?, ..Mounted::default() };
         let mut agents = 0;
         for mount in prepared {
             match mount.spec.kind {
@@ -228,31 +245,50 @@ impl<'a> Solve<'a> {
         Ok(())
     }
 
+    /// Waits for the caches that nobody else may use meanwhile. In one order for all steps and once for each cache, so that no two steps
+    /// wait for each other, nor one for itself.
+    fn lock_caches(&self, prepared: &[PreparedMount]) -> Result<Vec<Lock>, Stop> {
+        let specs = prepared.iter().map(|mount| &mount.spec);
+        let locked = specs.filter(|spec| spec.kind == SpecKind::Cache && spec.sharing == Sharing::Locked);
+        let names: BTreeSet<String> = locked.map(cache_name).collect();
+        let lock = |name: String| Ok(self.records().lock(&format!("mount-{name}"), &self.events)?);
+        names.into_iter().map(lock).collect()
+    }
+
+    /// The folder of a cache, which a step has that may use it.
+    fn cache_folder(&self, spec: &MountSpec, mounted: &mut Mounted) -> Result<PathBuf, Stop> {
+        let name = cache_name(spec);
+        if spec.sharing != Sharing::Private {
+            return Ok(self.snapshots().cache_mount(&name));
+        }
+        if let Some(folder) = mounted.private.get(&name) {
+            return Ok(folder.clone());
+        }
+        let mut number = 0;
+        loop {
+            let other = format!("{name}-{number}");
+            if let Some(lock) = self.records().try_lock(&format!("mount-{other}"))? {
+                mounted.locks.push(lock);
+                let folder = self.snapshots().cache_mount(&other);
+                mounted.private.insert(name, folder.clone());
+                return Ok(folder);
+            }
+            number += 1;
+        }
+    }
+
     /// A folder that outlives the build.
     fn cache(&self, mount: &PreparedMount, mounted: &mut Mounted) -> Result<(), Stop> {
         let spec = &mount.spec;
-        let name = KeyWriter::new("cache mount").text(&spec.id).finish().hex();
-        let mut folder = self.snapshots().cache_mount(&name[..32]);
-        match spec.sharing {
-            Sharing::Shared => {}
-            Sharing::Locked => {
-                let lock = self.records().lock(&format!("mount-{}", &name[..32]), &self.events)?;
-                mounted.locks.push(lock);
-            }
-            Sharing::Private => {
-                for number in 0.. {
-                    let other = format!("{}-{number}", &name[..32]);
-                    if let Some(lock) = self.records().try_lock(&format!("mount-{other}"))? {
-                        mounted.locks.push(lock);
-                        folder = self.snapshots().cache_mount(&other);
-                        break;
-                    }
-                }
-            }
-        }
+        let folder = self.cache_folder(spec, mounted)?;
         let data = folder.join("data");
         if !data.is_dir() {
-            self.fill_cache(mount, &folder)?;
+            // Stages that run side by side may both be the first to use it.
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let _lock = self.records().lock(&format!("fill-{name}"), &self.events)?;
+            if !data.is_dir() {
+                self.fill_cache(mount, &folder)?;
+            }
         }
         self.snapshots().mark_used(&folder)?;
         if let Some(target) = mount.target.as_ref().filter(|_| self.snapshots().records_owners()) {
@@ -265,7 +301,7 @@ impl<'a> Solve<'a> {
     /// Makes a cache's folder with what it begins with. It gets its name when it is whole.
     fn fill_cache(&self, mount: &PreparedMount, folder: &Path) -> Result<(), Stop> {
         create_folders(folder)?;
-        let new = folder.join(format!("new-{}", std::process::id()));
+        let new = folder.join("new");
         remove_tree(&new)?;
         match &mount.origin {
             Some((origin, _)) => self.fill(&*self.tree(origin)?, &mount.spec.source, &new)?,
@@ -281,19 +317,8 @@ impl<'a> Solve<'a> {
         } else if spec.has_owner {
             chown(&new, Some(spec.uid), Some(spec.gid)).map_err(FileError::of("set the owner of", &new))?;
         }
-        match fs::rename(&new, folder.join("data")) {
-            Ok(()) => Ok(()),
-            // Another build was first, and its cache may be in use already.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
-                ) =>
-            {
-                Ok(remove_tree(&new)?)
-            }
-            Err(error) => Err(FileError::of("name", &new)(error).into()),
-        }
+        fs::rename(&new, folder.join("data")).map_err(FileError::of("name", &new))?;
+        Ok(())
     }
 
     fn secret(&self, at: &At<'_>, mount: &PreparedMount, mounted: &mut Mounted) -> Result<(), Stop> {
@@ -342,6 +367,11 @@ impl<'a> Solve<'a> {
             .push(Mount { target, kind: MountKind::Bind { source: socket.clone(), read_only: false } });
         Ok(())
     }
+}
+
+/// What a cache is called in the store.
+fn cache_name(spec: &MountSpec) -> String {
+    KeyWriter::new("cache mount").text(&spec.id).finish().hex()[..32].to_owned()
 }
 
 /// Tells an error of a mount's source where the mount stands.

@@ -328,7 +328,7 @@ fn exit_error(
 ) -> InstructionErrorKind {
     let output: Vec<String> = output.into_iter().collect();
     let (command, full) = (command.arguments.join(" "), ended.full.then(|| store.to_owned()));
-    InstructionErrorKind::Exit { command, status: ended.status, output, full }
+    InstructionErrorKind::Exit { command, status: ended.status, output, full, exceeded: ended.exceeded }
 }
 
 /// Cuts output into lines, passes them on and keeps the last ones.

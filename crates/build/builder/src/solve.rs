@@ -20,6 +20,7 @@ use crate::build::Builder;
 use crate::cache::{Imports, Told};
 use crate::error::BuildError;
 use crate::images::Images;
+use crate::key::Key;
 use crate::metadata::{self, Scope};
 use crate::records::Records;
 use crate::remote::Asked;
@@ -66,6 +67,8 @@ pub(crate) struct Common<'a> {
     pub(crate) asked: &'a Asked,
     /// Caches to take results from.
     pub(crate) imports: &'a Imports,
+    /// Results of steps that were done again though they were known: once in a build, however many platforms or attempts it has.
+    pub(crate) redone: &'a Mutex<HashMap<Key, Key>>,
     /// Keeps what goes into the store from being pruned.
     pub(crate) writer: &'a Writer,
     /// Those of the whole build: what outlives one attempt at a platform must not be asked to stop with it.
@@ -89,6 +92,7 @@ pub(crate) struct Solve<'a> {
     pub(crate) images: &'a Images,
     pub(crate) asked: &'a Asked,
     pub(crate) imports: &'a Imports,
+    pub(crate) redone: &'a Mutex<HashMap<Key, Key>>,
     pub(crate) writer: &'a Writer,
     /// Time of what is made now, in seconds since 1970.
     pub(crate) now: i64,
@@ -132,7 +136,8 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> Solve<'a> {
     /// A build for one platform. `done` are the steps that it did, or found to be known, before it began anew.
     pub(crate) fn new(common: &Common<'a>, graph: StageGraph, platform: Platform, done: Done) -> Self {
-        let Common { builder, request, file, images, asked, imports, writer, events: whole, now } = *common;
+        let Common { builder, request, file, images, asked, imports, redone, .. } = *common;
+        let Common { writer, events: whole, now, .. } = *common;
         let slots = graph.stages.iter().map(|_| Slot::default()).collect();
         let prefix = if request.platforms.len() > 1 { format!("{platform} ") } else { String::new() };
         Solve {
@@ -146,6 +151,7 @@ impl<'a> Solve<'a> {
             images,
             asked,
             imports,
+            redone,
             writer,
             now,
             losses: imports.losses(),

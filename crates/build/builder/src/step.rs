@@ -57,8 +57,10 @@ impl<'a> Solve<'a> {
         }
         let label = self.label(at);
         let answer = || -> Result<Option<Key>, Stop> {
-            let key = self.result_of(&plain)?;
-            if again || self.known(&key)?.is_none() {
+            let key =
+                if again { held(self.redone).get(&plain).copied() } else { Some(self.result_of(&plain)?) };
+            let Some(key) = key else { return Ok(None) };
+            if self.known(&key)?.is_none() {
                 return Ok(None);
             }
             self.show_cached((at.stage, at.position), &label);
@@ -79,6 +81,9 @@ impl<'a> Solve<'a> {
         work(&Doing { task: &task, key: wanted, state })?;
         if wanted != plain {
             self.records().put(&generation_key(&plain), &wanted)?;
+        }
+        if again {
+            held(self.redone).insert(plain, wanted);
         }
         task.done("");
         held(&self.done).insert((at.stage, at.position), false);

@@ -35,6 +35,8 @@ impl<'a> Solve<'a> {
         let user = state.config.config.user.clone();
         let mut key = KeyWriter::new("workdir");
         key.key(&state.key).text(&folder).text(&user);
+        // The time of what is made; it is left as it is where no time is asked for.
+        key.optional(self.request.source_date_epoch.map(|epoch| epoch.to_string()).as_deref());
         let below = state.clone();
         let key = self.step(&below, &at, key.finish(), mode, &mut |doing| {
             let owner = if user.is_empty() { (0, 0) } else { self.owner(doing.state, &at, &user)? };

@@ -112,15 +112,19 @@ impl Shelf {
         for entry in entries {
             let path = entry.map_err(SnapshotError::of("list", &self.drafts))?.path();
             let lock = path.join(LOCK);
-            let abandoned = if lock.exists() {
-                Lock::try_exclusive(&lock).is_ok_and(|held| held.is_some())
+            // Held until it is removed: whoever has just made it waits for its own lock, and sees then that it is gone.
+            let (has_lock, mut held) = (lock.exists(), None);
+            let is_abandoned = if has_lock {
+                held = Lock::try_exclusive(&lock).ok().flatten();
+                held.is_some()
             } else {
                 let age = fs::metadata(&path).and_then(|about| about.modified());
                 age.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED))
             };
-            if abandoned {
+            if is_abandoned {
                 remove_tree(&path)?;
             }
+            drop(held);
         }
         Ok(())
     }
@@ -179,6 +183,10 @@ impl Shelf {
                 Err(error) => return Err(SnapshotError::of("create the folder", &path)(error)),
             }
             let lock = Lock::exclusive(&path.join(LOCK))?;
+            if !path.join(LOCK).exists() {
+                // Another process thought that nobody is at it.
+                continue;
+            }
             let draft = DraftFolder { path, renamed: false, _lock: lock };
             let tree = draft.tree();
             fs::create_dir(&tree).map_err(SnapshotError::of("create the folder", &tree))?;
@@ -211,7 +219,6 @@ impl Shelf {
         let complete = complete.and_then(|file| made.map_or(Ok(()), |time| file.set_modified(time)));
         complete.map_err(SnapshotError::of("write", inside(COMPLETE)))?;
         File::create(inside(USED)).map_err(SnapshotError::of("write", inside(USED)))?;
-        fs::remove_file(inside(LOCK)).map_err(SnapshotError::of("remove", inside(LOCK)))?;
         if fs::rename(&draft.path, &path).is_err() {
             if let Some(theirs) = self.find(name)? {
                 return Ok(theirs);
@@ -220,6 +227,9 @@ impl Shelf {
             fs::rename(&draft.path, &path).map_err(SnapshotError::of("rename to", &path))?;
         }
         draft.renamed = true;
+        // Not before: a draft without it might be taken for one of a process that died.
+        let lock = path.join(LOCK);
+        fs::remove_file(&lock).map_err(SnapshotError::of("remove", &lock))?;
         Ok(path)
     }
 

@@ -48,10 +48,14 @@ impl<'a> Solve<'a> {
 
     /// A result, if it need not be made.
     pub(crate) fn known(&self, result: &Key) -> Result<Option<Known>, BuildError> {
-        if let Some(snapshot) = self.snapshots().get(&result.snapshot())? {
-            return Ok(Some(Known::Here(snapshot)));
-        }
         let epoch = self.request.source_date_epoch;
+        if let Some(snapshot) = self.snapshots().get(&result.snapshot())? {
+            // It may have come as a layer whose times were cut for another image.
+            let clamp = self.records().layer(result).and_then(|stored| stored.clamp);
+            if clamp.is_none() || clamp == epoch {
+                return Ok(Some(Known::Here(snapshot)));
+            }
+        }
         if let Some(layer) = self.imports.layer(result, epoch) {
             return Ok(Some(Known::Elsewhere(layer)));
         }
@@ -86,10 +90,11 @@ impl<'a> Solve<'a> {
         if !self.writer.has(&known.layer.descriptor)? {
             self.download(known)?;
         }
-        if self.records().layer(result).is_none() {
+        // What was found to be right of one cache's layer says nothing about another's.
+        let Layer { descriptor, diff_id } = known.layer.clone();
+        let stored = StoredLayer { descriptor, diff_id, created: known.created, clamp: known.clamp };
+        if self.records().layer(result).as_ref() != Some(&stored) {
             self.check_tar(known)?;
-            let Layer { descriptor, diff_id } = known.layer.clone();
-            let stored = StoredLayer { descriptor, diff_id, created: known.created, clamp: known.clamp };
             self.records().put_layer(result, &stored)?;
         }
         Ok(layer)

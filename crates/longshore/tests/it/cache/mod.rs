@@ -5,6 +5,8 @@
 mod cases;
 mod hostile;
 mod isolations;
+mod keys;
+mod random;
 mod registries;
 
 use std::path::Path;
@@ -16,6 +18,7 @@ use crate::run::user;
 
 pub(crate) fn add(suite: Suite) -> Suite {
     let suite = cases::add(hostile::add(isolations::add(registries::add(suite))));
+    let suite = random::add(keys::add(suite));
     suite
         .test("cache::a_folder_brings_an_image_to_another_store", &[], folders)
         .test("cache::an_edit_reuses_the_steps_before_it", &[], edit)
@@ -262,6 +265,15 @@ fn times() -> TestResult {
     }
     let built = build(&user()?, &folder, &["--cache-from", &from(&cut)])?;
     assert_eq!(built.done, 1, "{}", built.stderr);
+    // Nor once a step stands on them, and they are unpacked.
+    folder.write("Dockerfile", "FROM busybox\nRUN head -c 16 /dev/urandom > /made\nRUN true\n")?;
+    let unpacking = user()?;
+    for (epoch, done) in [("1700000000", 1), ("1700000000", 0), ("1800000000", 2)] {
+        let argument = format!("SOURCE_DATE_EPOCH={epoch}");
+        let flags = ["--build-arg", &argument, "--cache-from", &from(&cut)];
+        let built = build(&unpacking, &folder, &flags)?;
+        assert_eq!(built.done, done, "{epoch}: {}", built.stderr);
+    }
     Ok(())
 }
 
