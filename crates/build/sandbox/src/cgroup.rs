@@ -7,10 +7,10 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Limits, SandboxError};
+use crate::{Exceeded, Limits, SandboxError};
 
 /// Processes and threads that a step may have at once, where nothing else is asked for and groups can be made: enough for any build, and an end to
 /// one that forks without.
@@ -115,6 +115,26 @@ impl Group {
             _ => Ok(()),
         }
     }
+
+    /// Which limits the group has run into so far.
+    pub(crate) fn exceeded(&self) -> Exceeded {
+        // Each has the file of its controller and version alone; what cannot be read tells of nothing.
+        let counted = |file: &str, name: &str| {
+            let texts = self.folders.iter().filter_map(|folder| fs::read_to_string(folder.join(file)).ok());
+            texts.map(|text| count(&text, name)).any(|count| count > 0)
+        };
+        Exceeded {
+            memory: counted("memory.oom_control", "oom_kill") || counted("memory.events", "oom_kill"),
+            processes: counted("pids.events", "max"),
+        }
+    }
+}
+
+/// The number that stands after a name, in a file of one such pair a line.
+fn count(text: &str, name: &str) -> u64 {
+    let number =
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+    number.unwrap_or(0)
 }
 
 impl Drop for Group {
@@ -135,6 +155,10 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 fn tree(mounts: &str, own: &str, controller: &str, parent: Option<&str>) -> io::Result<Tree> {
     let none =
         || io::Error::new(io::ErrorKind::NotFound, format!("there is no control group of {controller}"));
+    let leaves = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+    if parent.is_some_and(|parent| leaves(Path::new(parent))) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a control group's path has no `..`"));
+    }
     let in_first = |line: &str| {
         line.split(' ')
             .next_back()
@@ -157,10 +181,14 @@ fn tree(mounts: &str, own: &str, controller: &str, parent: Option<&str>) -> io::
     if let Some((root, at)) = mounted("cgroup", &in_first) {
         let path = path_of(&|names| names.split(',').any(|name| name == controller)).ok_or_else(none)?;
         let path = parent.map_or(path, PathBuf::from);
+        // One's own group is outside of what a namespace of control groups shows.
+        if leaves(&path) {
+            return Err(none());
+        }
         return Ok(Tree { second: false, folder: below(&at, &root, &path) });
     }
     let (root, at) = mounted("cgroup2", &|_| true).ok_or_else(none)?;
-    let path = path_of(&str::is_empty).ok_or_else(none)?;
+    let path = path_of(&str::is_empty).filter(|path| !leaves(path)).ok_or_else(none)?;
     // The root of a tree may hold processes and groups.
     let beside = path.parent().unwrap_or(&path).to_owned();
     let folder = below(&at, &root, &parent.map_or(beside, PathBuf::from));
@@ -177,13 +205,19 @@ fn below(at: &Path, root: &Path, path: &Path) -> PathBuf {
     at.join(path)
 }
 
+/// The process that made a group, if it is one of ours: people name groups after programs, too.
+fn maker(name: &str) -> Option<u32> {
+    let (process, number) = name.strip_prefix(NAME)?.split_once('-')?;
+    number.parse::<u64>().ok().and(process.parse().ok())
+}
+
 /// Removes groups of processes that were killed.
 fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('-').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+        let process = name.to_str().and_then(maker);
+        if process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
             // One that is not empty belongs to somebody in another process namespace.
             let _ = fs::remove_dir(entry.path());
         }
@@ -214,6 +248,23 @@ mod tests {
         let part = FIRST.replace("0:20 / ", "0:20 /a ");
         assert_eq!(folder(&part, own, "memory", None), Some("/sys/fs/cgroup/memory/b".into()));
         assert_eq!(folder("", own, "memory", None), None);
+        for parent in ["..", "/../tmp", "builds/../../.."] {
+            assert_eq!(found("memory", Some(parent)), None, "{parent}");
+        }
+        assert_eq!(folder(FIRST, "9:memory:/../a\n", "memory", None), None);
+    }
+
+    #[test]
+    fn only_our_own_groups_are_taken_for_abandoned() {
+        let names =
+            ["longshore-12-3", "longshore-12", "longshore-builds", "longshore-of-12-3", "longshore-12-a"];
+        assert_eq!(names.map(maker), [Some(12), None, None, None, None]);
+    }
+
+    #[test]
+    fn what_was_exceeded_is_counted() {
+        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        assert_eq!([count(text, "oom_kill"), count("max 12\n", "max"), count(text, "max")], [3, 12, 0]);
     }
 
     #[test]

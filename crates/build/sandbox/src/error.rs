@@ -60,6 +60,9 @@ pub enum SandboxError {
         /// Whether one is registered, but is looked for in the image and not there.
         registered: bool,
     },
+    /// The sandbox's own process was ended by the kernel since the step's control group had no memory left.
+    #[error("the step needed more memory than its control group may have")]
+    Memory,
     /// The sandbox's own process was killed from outside, for example for want of memory.
     #[error("the process that keeps the sandbox was killed{}", by_signal(*signal))]
     Lost {
@@ -113,6 +116,7 @@ impl SandboxError {
                      and so does `docker run --privileged --rm tonistiigi/binfmt --install {name}`"
                 ));
             }
+            SandboxError::Memory => "a higher `--memory` lets it have more",
             SandboxError::Lost { .. } => "the machine may be short of memory: see the kernel's log",
             SandboxError::Owners(error) => return error.hint(),
             _ => return None,

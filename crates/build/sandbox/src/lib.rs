@@ -43,5 +43,7 @@ pub use owners::read_owners;
 pub use root::Root;
 pub use run::run;
 pub use secret::SecretBytes;
-pub use step::{Ended, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, UlimitError, User};
+pub use step::{
+    Ended, Exceeded, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, UlimitError, User,
+};
 pub use survey::survey;

@@ -264,12 +264,23 @@ pub struct Ended {
     pub reason: Option<String>,
     /// Whether the file system that took its changes had no room left at the end.
     pub full: bool,
+    /// Limits of its control group that it ran into.
+    pub exceeded: Exceeded,
     /// Time from start to end.
     pub elapsed: Duration,
     /// Processor time of all its processes, in user and kernel mode.
     pub processor_time: Duration,
     /// Largest resident set of any one of its processes, in bytes.
     pub peak_memory: u64,
+}
+
+/// Limits on all processes of a step together that were run into.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The kernel ended a process since there was no memory left for them.
+    pub memory: bool,
+    /// A process was refused since there were as many as may be.
+    pub processes: bool,
 }
 
 wire_enum!(Isolation { 0 => Namespaces, 1 => UserNamespace, 2 => SingleUser, 3 => Chroot, 4 => InPlace });

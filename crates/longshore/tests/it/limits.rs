@@ -38,7 +38,7 @@ fn kept() -> TestResult {
     }
     assert!(said.contains("caused by: its command ended with exit code 137\n"), "{said}");
     assert!(
-        said.contains("hint: exit code 137 means that signal 9 ended a program, often for want of memory"),
+        said.contains("hint: the step needed more memory than its control group may have: see `--memory`"),
         "{said}"
     );
     Ok(())

@@ -33,8 +33,13 @@ pub fn run(
     // Dropped when the last of the step's processes is gone.
     let group = Group::make(&step.limits)?;
     let launched = launch::launch(&order, &group)?;
-    let reports = watch::watch(launched, step.isolation, events, on_output)?;
-    conclude(step, reports, started, on_output)
+    let ended = watch::watch(launched, step.isolation, events, on_output)
+        .and_then(|reports| conclude(step, reports, (started, &group), on_output));
+    match ended {
+        // The group's own processes had a part of it, and one of them was the largest.
+        Err(SandboxError::Lost { .. }) if group.exceeded().memory => Err(SandboxError::Memory),
+        ended => ended,
+    }
 }
 
 /// Refuses what the rung cannot give, before anything is done.
@@ -77,7 +82,7 @@ fn is_full(step: &Step) -> bool {
 fn conclude(
     step: &Step,
     reports: Vec<Report>,
-    started: Instant,
+    (started, group): (Instant, &Group),
     on_output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Ended, SandboxError> {
     let mut not_started = None;
@@ -106,6 +111,7 @@ fn conclude(
         status,
         reason,
         full: is_full(step),
+        exceeded: group.exceeded(),
         elapsed: started.elapsed(),
         processor_time: Duration::from_nanos(time),
         peak_memory: memory,

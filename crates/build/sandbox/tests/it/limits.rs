@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longshore_sandbox::{Isolation, Status};
+use longshore_sandbox::{Exceeded, Isolation, Status};
 use longshore_testkit::{Requirement, Skip, Stop, Suite, TestResult};
 
 use crate::root::Fixture;
@@ -60,6 +60,7 @@ fn groups() -> TestResult {
     }
     // One line without end does not fit; the kernel ends who wanted it.
     assert_eq!(outcome.ended.status, Status::Exited(137));
+    assert_eq!(outcome.ended.exceeded, Exceeded { memory: true, processes: false });
 
     let parent = Parent(pids.join(format!("longshore-parent-of-test-{}", std::process::id())));
     std::fs::create_dir(&parent.0)?;
@@ -73,6 +74,11 @@ fn groups() -> TestResult {
     fixture.step.limits.cgroup_parent = Some(path.display().to_string());
     let outcome = fixture.run()?;
     assert!(outcome.stderr.contains("can't fork"), "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.ended.exceeded, Exceeded { memory: false, processes: true });
+    // Whatever forks without end is held at the limit, and goes with the step.
+    fixture.step.arguments[2] = "f() { f & f & }; f 2>/dev/null; sleep 1; exit 4".into();
+    let outcome = fixture.run()?;
+    assert_eq!((outcome.ended.status, outcome.ended.exceeded.processes), (Status::Exited(4), true));
     let below = std::fs::read_dir(&parent.0)?.flatten().filter(|entry| entry.path().is_dir()).count();
     assert_eq!(below, 0);
     Ok(())
@@ -83,6 +89,14 @@ fn no_group() -> TestResult {
     fixture.step.limits.cgroup_parent = Some("no/such/group".to_owned());
     let error = fixture.run().err().map(|error| error.to_string());
     assert_eq!(error.as_deref(), Some("cannot limit the resources of the step by a control group"));
+    // What is not below the tree of groups is none, even where it is a folder.
+    let folder = tempfile::tempdir()?;
+    let old = folder.path().join("longshore-99999999-0");
+    std::fs::create_dir(&old)?;
+    fixture.step.limits.cgroup_parent = Some(format!("../../..{}", folder.path().display()));
+    let error = fixture.run().err().map(|error| error.to_string());
+    assert_eq!(error.as_deref(), Some("cannot limit the resources of the step by a control group"));
+    assert!(old.exists());
     fixture.step.limits.memory = Some(1 << 30);
     let error = fixture.run().err().map(|error| error.to_string());
     assert_eq!(error.as_deref(), Some("cannot limit the memory of the step by a control group"));

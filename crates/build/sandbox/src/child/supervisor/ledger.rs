@@ -133,8 +133,8 @@ impl Ledger {
         while let Some(folder) = folders.pop() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = match openat(&self.changes, or_dot(self.relative(&folder)), flags, Mode::empty()) {
-                // A single file is mounted.
-                Err(Errno::NOTDIR) => continue,
+                // A single file is mounted; or no layer can have what is there, which whoever writes the layer says.
+                Err(Errno::NOTDIR | Errno::NAMETOOLONG) => continue,
                 opened => opened?,
             };
             for entry in Dir::read_from(&opened)? {
@@ -160,7 +160,11 @@ impl Ledger {
 
     /// Gives a path the owner that its inode has.
     fn settle(&mut self, path: PathBuf) -> Result<(), Errno> {
-        let Some(identity) = identity(&self.changes, self.relative(&path))? else { return Ok(()) };
+        let identity = match identity(&self.changes, self.relative(&path)) {
+            Ok(None) | Err(Errno::NAMETOOLONG) => return Ok(()),
+            Ok(Some(identity)) => identity,
+            Err(error) => return Err(error),
+        };
         match self.inodes.get(&identity) {
             Some(&ROOT) => drop(self.paths.remove(&path)),
             Some(owner) => drop(self.paths.insert(path, *owner)),
