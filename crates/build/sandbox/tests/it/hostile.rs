@@ -21,6 +21,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .test("paths_through_the_asker_lead_where_it_leads", ROOT, through_the_asker)
         .test("the_inits_own_files_cannot_be_reached_through_it", ROOT, through_the_init)
+        .test("an_insecure_steps_init_holds_no_way_out", ROOT, insecure)
         .test("a_step_ends_though_its_processes_go_on_asking", ROOT, flood)
         .test("a_thousand_threads_become_another", ROOT, threads)
         .test("owners_of_files_that_come_by_other_ways", ROOT, other_ways)
@@ -154,6 +155,18 @@ fn through_the_init() -> TestResult {
         done; cd /proc/1 && chown 1:1 root/etc 2>/dev/null && echo given from there; echo done";
     assert_eq!(play("5:6", script)?, "done\nowner /seen 5 6\n");
     assert_eq!(play("0:0", script)?, "done\n");
+    Ok(())
+}
+
+/// Who has all capabilities in the namespace may look into the init.
+fn insecure() -> TestResult {
+    let script = "# insecure
+        ls /proc/1/fd >/dev/null && echo seen; touch /f; chown 5:6 /f
+        for file in /proc/1/fd/* /proc/1/root /proc/1/cwd; do
+            ls $file/../lower $file/../../../../../../.. 2>/dev/null | grep -x -e upper -e home -e var
+        done";
+    // None of these is in the step's own root.
+    assert_eq!(play("0:0", script)?, "seen\nowner /f 5 6\n");
     Ok(())
 }
 

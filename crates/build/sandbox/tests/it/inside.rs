@@ -70,6 +70,7 @@ fn step(isolation: Isolation, script: &str, user: Option<&str>) -> Result<i32, S
         let ids = user.split(':').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
         fixture.step.user = User { uid: ids[0], gid: ids[1], groups: ids[2..].to_vec() };
     }
+    fixture.step.insecure = script.starts_with("# insecure");
     fixture.step.owners = Some(fixture.path("owners"));
     // This program too, for what no shell can be made to do.
     std::fs::copy(std::env::current_exe()?, fixture.path("lower").join("bin/hostile"))?;
