@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use longshore_files::{FileError, Lock, foreign_file, remove_tree, tree_size};
@@ -121,9 +122,11 @@ impl Store {
             }
             for (name, path) in folders(&folder)? {
                 let stamp = fs::metadata(path.join(USED)).or_else(|_| fs::metadata(&path));
-                let used = stamp
-                    .and_then(|metadata| metadata.modified())
-                    .map_err(FileError::of("look at", &path))?;
+                let used = match stamp.and_then(|metadata| metadata.modified()) {
+                    // A build that goes on meanwhile names what it finished, and removes what it no longer needs.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    used => used.map_err(FileError::of("look at", &path))?,
+                };
                 let size = tree_size(&path)?;
                 items.push(CacheItem {
                     kind: CacheKind::Folder(kind.clone()),
@@ -182,6 +185,10 @@ impl Store {
                 }
                 let (path, away) =
                     (self.cache_folder(kind).join(&item.name), self.temporary_folder().join(&item.name));
+                if !path.exists() {
+                    // A build that has ended since, or another pruning, took it away.
+                    return Ok(());
+                }
                 if let Some(file) = foreign_file(&path)? {
                     return Err(StoreError::Foreign { item: path, file });
                 }
@@ -218,7 +225,7 @@ fn choose(items: Vec<CacheItem>, total: u64, options: &PruneOptions, now: System
 fn folders(path: &std::path::Path) -> Result<Vec<(String, std::path::PathBuf)>, FileError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(FileError::of("list", path)(error)),
     };
     let mut folders = Vec::new();

@@ -165,6 +165,29 @@ fn pruning_goes_by_age_and_size_and_spares_names() {
 }
 
 #[test]
+fn pruning_beside_a_build_minds_no_folder_that_comes_and_goes() {
+    let (_folder, store) = store();
+    let folder = store.cache_folder("drafts-root");
+    std::fs::create_dir_all(store.cache_folder("snapshots-root")).unwrap();
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            for number in 0..500 {
+                let draft = folder.join(number.to_string());
+                std::fs::create_dir_all(draft.join("tree")).unwrap();
+                // By a name, as a build does.
+                let finished = store.cache_folder("snapshots-root").join("finished");
+                std::fs::rename(&draft, &finished).unwrap();
+                std::fs::remove_dir_all(&finished).unwrap();
+            }
+        });
+        let nothing = PruneOptions { max_size: Some(u64::MAX), ..PruneOptions::default() };
+        while !work.is_finished() {
+            store.prune(&nothing).unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_store_that_cannot_be_written_can_be_read() {
     let (_folder, store) = store();
     let root = image(&store.writer().unwrap(), "one");
