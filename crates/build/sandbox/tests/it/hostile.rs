@@ -24,6 +24,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("an_insecure_steps_init_holds_no_way_out", ROOT, insecure)
         .test("a_step_ends_though_its_processes_go_on_asking", ROOT, flood)
         .test("a_thousand_threads_become_another", ROOT, threads)
+        .test("what_the_kernel_would_not_make_is_not_made", ROOT, not_made)
         .test("owners_of_files_that_come_by_other_ways", ROOT, other_ways)
 }
 
@@ -192,6 +193,26 @@ fn threads() -> TestResult {
     assert_eq!((text.lines().next(), owners.len()), (Some("0"), 1000));
     assert!(owners.iter().all(|line| line.starts_with("owner /tmp/by-") && line.ends_with(" 5 0")), "{text}");
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    Ok(())
+}
+
+/// Where a process has no descriptor left, or names what only a folder can be; and a chroot is kept to.
+fn not_made() -> TestResult {
+    let script = "mkdir -p /jail/bin /jail/tmp; cp /bin/busybox /jail/bin/sh
+        (ulimit -n 3; echo > /tmp/none-left) 2>&1; echo > /tmp/folder/; mknod /tmp/pipe/ p; ln -s x /tmp/link/
+        cp /bin/busybox /jail/bin/busybox; cd /tmp
+        chroot /jail /bin/busybox touch /tmp/absolute ../../../up; chroot /jail /bin/busybox ln -s /etc/made /tmp/link
+        chroot /jail /bin/busybox touch /tmp/link; chroot /jail /bin/busybox mkdir /etc; chroot /jail /bin/busybox touch /tmp/link
+        ls /tmp /etc | tr '\\n' ' '";
+    let text = play("5:6", script)?;
+    let expected = "sh: can't create /tmp/none-left: Too many open files\n\
+        /etc: hosts passwd resolv.conf  /tmp: sh: can't create /tmp/folder/: Is a directory\n\
+        mknod: /tmp/pipe/: No such file or directory\nln: /tmp/link/: No such file or directory\n\
+        touch: /tmp/link: No such file or directory\n\
+        owner /jail 5 6\nowner /jail/bin 5 6\nowner /jail/bin/busybox 5 6\nowner /jail/bin/sh 5 6\nowner /jail/etc 5 6\n\
+        owner /jail/etc/made 5 6\nowner /jail/tmp 5 6\nowner /jail/tmp/absolute 5 6\nowner /jail/tmp/link 5 6\n\
+        owner /jail/up 5 6\n";
+    assert_eq!(text, expected);
     Ok(())
 }
 
