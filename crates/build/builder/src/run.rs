@@ -8,7 +8,7 @@ use longshore_dockerfile::arguments::is_proxy;
 use longshore_dockerfile::instruction::{CommandLine, Run};
 use longshore_dockerfile::{Word, expand};
 use longshore_events::Task;
-use longshore_sandbox::{Ended, Network, Stream, User};
+use longshore_sandbox::{Ended, Isolation, Network, Stream, User};
 use longshore_snapshot::{Snapshot, View};
 
 use crate::error::InstructionErrorKind;
@@ -157,7 +157,7 @@ impl<'a> Solve<'a> {
         if let Some(bundle) = &self.request.host_ca {
             mounted.host_authorities(bundle);
         }
-        self.advise(doing, (at, command), (&view, &identity), &mut mounted);
+        self.advise(doing, (at, command, isolation), (&view, &identity), &mut mounted);
         let step = longshore_sandbox::Step {
             isolation,
             root: draft.root(&self.events)?,
@@ -228,7 +228,7 @@ impl<'a> Solve<'a> {
     fn advise(
         &self,
         doing: &Doing<'_>,
-        (at, command): (&At<'_>, &Command),
+        (at, command, isolation): (&At<'_>, &Command, Isolation),
         (view, identity): (&View, &Identity),
         mounted: &mut Mounted,
     ) {
@@ -252,6 +252,7 @@ impl<'a> Solve<'a> {
             mounts: &targets,
             later: &later,
             copied: &copied,
+            has_proc: isolation.has_proc(),
             files: &Files(view),
         };
         for advisor in &self.builder.advisors {

@@ -60,6 +60,8 @@ pub struct StepFacts<'a> {
     pub later: &'a [String],
     /// Paths that other stages copy from this one or mount.
     pub copied: &'a [String],
+    /// Whether the step sees a /proc.
+    pub has_proc: bool,
     /// Reads a small file of the stage: the Go toolchain's VERSION, for one.
     pub files: &'a dyn StageFiles,
 }

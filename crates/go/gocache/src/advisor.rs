@@ -95,6 +95,7 @@ mod tests {
             mounts: &[],
             later: &["COPY . .".to_owned()],
             copied: &["/app/main".to_owned()],
+            has_proc: true,
             files,
         })
     }

@@ -10,14 +10,18 @@
 //! [`front`]: it sees the words and the environment that the real `go` would see, after all scripts, makefiles and shells had their say,
 //! and lets `go build`, `go install` and `go vet` use the cache where this cannot be noticed in the result. In all other cases it becomes
 //! the real `go`, with nothing changed.
+//!
+//! Beside it, [`GoRootAdvisor`] helps `go` to its toolchain where there is no /proc.
 
 mod advice;
 mod advisor;
 pub mod front;
 mod helper;
 mod place;
+mod root;
 
 pub use advice::{Advice, CacheMount, Files, Refusal, Step, Words, advise};
 pub use advisor::GoCacheAdvisor;
 pub use helper::install_helper;
 pub use place::{CACHE_TARGET, CacheRoot, HELPER_TARGET};
+pub use root::GoRootAdvisor;

@@ -20,6 +20,8 @@ const NEEDS: &[Requirement] = &[
     Requirement::ModuleProxy,
 ];
 
+const CHROOT: &[Requirement] = &[Requirement::Root, Requirement::Distribution(GOLANG)];
+
 /// How long a service may take to answer on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,6 +46,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("guide::the_one_from_scratch_builds_and_runs", NEEDS, || check(&advanced()))
         .test("guide::the_one_with_a_syntax_line_builds_and_runs", NEEDS, || check(&buildkit()))
         .test("guide::the_one_with_an_init_builds_and_runs", NEEDS, || check(&secure()))
+        .test("guide::go_finds_its_toolchain_where_there_is_no_proc", CHROOT, without_proc)
 }
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -60,6 +63,18 @@ fn wget_healthcheck() -> Value {
         "CMD-SHELL",
         "wget --no-verbose --tries=1 --spider http://localhost:8080/health || exit 1"
     ]))
+}
+
+/// Release builds of Go hold no path of their own, and find themselves by /proc, which steps by chroot lack.
+fn without_proc() -> TestResult {
+    let folder = Folder::new()?;
+    folder
+        .write("Dockerfile", "FROM golang AS build\nRUN test ! -e /proc/self && go list fmt > /listed\n")?;
+    let user = user()?.inside(folder.path());
+    let context = format!("golang=oci-layout://{}:{GOLANG}", distributions::folder().display());
+    let build = ["build", "-f", "Dockerfile", "--isolation", "chroot", "--build-context", &context];
+    user.run(build)?.succeeded()?;
+    Ok(())
 }
 
 fn first() -> Guide {

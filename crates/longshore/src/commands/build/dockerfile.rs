@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
 use longshore_builder::{BuildError, BuildOutcome, Builder, Isolate, StepAdvisor};
-use longshore_gocache::GoCacheAdvisor;
+use longshore_gocache::{GoCacheAdvisor, GoRootAdvisor};
 use longshore_oci::media_type::ImageFormat;
 use longshore_oci::{Platform, Reference};
 use longshore_sandbox::{Isolation, IsolationError, Ulimit};
@@ -232,13 +232,15 @@ pub(super) fn build(
     let found = StageImages::new(context, ui.events())?;
     let http = (!context.offline).then(|| longshore_http::Client::new(context.http()));
     let isolate = IsolationChoice { pinned: arguments.isolation, store: &store, choice: OnceLock::new() };
-    let advisor = arguments.go_cache.then(|| go_cache(&store)).transpose()?;
+    let go_cache = arguments.go_cache.then(|| go_cache(&store)).transpose()?;
+    let mut advisors: Vec<&dyn StepAdvisor> = vec![&GoRootAdvisor];
+    advisors.extend(go_cache.as_ref().map(|advisor| advisor as &dyn StepAdvisor));
     let builder = Builder {
         store: &store,
         snapshots: Snapshots::open(&store, ownership(), true)?,
         images: &found,
         http: http.as_ref(),
-        advisors: advisor.iter().map(|advisor| advisor as &dyn StepAdvisor).collect(),
+        advisors,
         environment: longshore_process::Environment::inherited(),
         isolate: &isolate,
     };
