@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
@@ -85,8 +84,9 @@ fn step(isolation: Isolation, script: &str, user: Option<&str>) -> Result<i32, S
         std::fs::create_dir(&cache)?;
         longshore_files::write_atomic(&cache.join("old"), b"")?;
         longshore_files::write_atomic(&table, b"5 6 /\x005 11 /old\0")?;
-        fixture.mount("/cache", MountKind::Bind { source: cache, read_only: false });
-        fixture.step.mount_owners = [(PathBuf::from("/cache"), table.clone())].into();
+        fixture.mount("/cache", MountKind::Bind { source: cache.clone(), read_only: false });
+        fixture.mount("/again", MountKind::Bind { source: cache, read_only: false });
+        fixture.step.mount_owners = ["/cache", "/again"].map(|place| (place.into(), table.clone())).into();
         let bytes = SecretBytes::new(b"secret\n".to_vec());
         fixture.mount("/etc/mounted", MountKind::Content { bytes, mode: 0o400, uid: 9, gid: 10 });
     }
@@ -207,11 +207,12 @@ fn others() -> TestResult {
 /// Owners on what is mounted: a secret's as it was asked for, a cache's from one step to the next.
 fn owners_of_mounts() -> TestResult {
     let script = "stat -c '%n %u %g' /etc/mounted /cache /cache/old
-        touch /cache/new; chown 7:8 /cache/new 2>/dev/null; mv /cache/old /cache/older; stat -c '%n %u %g' /cache/older";
+        touch /cache/new; chown 7:8 /cache/new 2>/dev/null; mv /cache/old /cache/older; stat -c '%n %u %g' /cache/older
+        chown :6 /again/new; stat -c '%n %u %g' /again /again/new /again/older";
     let output = play_as(UNLENT_USER, Isolation::SingleUser, "5:6", script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let expected = "/etc/mounted 9 10\n/cache 5 6\n/cache/old 5 11\n/cache/older 5 11\n\
-        cached / 5 6\ncached /new 5 6\ncached /older 5 11\n";
+        /again 5 6\n/again/new 5 6\n/again/older 5 11\ncached / 5 6\ncached /new 5 6\ncached /older 5 11\n";
     assert_eq!(text, expected, "{output:?}");
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! later file has. What stood there before the step is known by its path, since an overlay gives it another inode as soon
 //! as it is changed; these entries move with what is renamed, and go with what is replaced.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -29,6 +30,8 @@ pub(super) const ROOT: Owner = (0, 0);
 pub(super) struct Ledger {
     /// Where it begins in the step's root.
     at: PathBuf,
+    /// Where else the same is seen.
+    also: Vec<PathBuf>,
     /// The folder, or the file, that takes changes.
     changes: OwnedFd,
     inodes: HashMap<Vec<u8>, Owner>,
@@ -38,11 +41,28 @@ pub(super) struct Ledger {
 impl Ledger {
     /// `owners` are those of what is there already, by the path from where it begins; root's is what is not among them.
     pub(super) fn new(at: PathBuf, changes: OwnedFd, owners: Owners) -> Ledger {
-        let mut ledger = Ledger { at, changes, inodes: HashMap::new(), paths: BTreeMap::new() };
+        let mut ledger =
+            Ledger { at, also: Vec::new(), changes, inodes: HashMap::new(), paths: BTreeMap::new() };
         for (path, owner) in owners {
             ledger.paths.insert(join(&ledger.at, path.strip_prefix("/").unwrap_or(&path)), owner);
         }
         ledger
+    }
+
+    /// Notes that the same is seen at another place of the step's root.
+    pub(super) fn seen_at(&mut self, place: PathBuf) {
+        self.also.push(place);
+    }
+
+    /// A path from where the ledger begins, for one that may lead to the same by another place.
+    fn own<'p>(&self, path: &'p Path) -> Cow<'p, Path> {
+        let places = self.also.iter().chain([&self.at]).filter(|place| path.starts_with(place));
+        match places.max_by_key(|place| place.as_os_str().len()) {
+            Some(place) if *place != self.at => {
+                Cow::Owned(join(&self.at, path.strip_prefix(place).unwrap_or(path)))
+            }
+            _ => Cow::Borrowed(path),
+        }
     }
 
     /// Whether all is root's.
@@ -52,6 +72,8 @@ impl Ledger {
 
     /// Whose a file is.
     pub(super) fn owner(&self, path: &Path) -> Result<Owner, Errno> {
+        let path = self.own(path);
+        let path = path.as_ref();
         if !self.inodes.is_empty()
             && let Some(identity) = identity(&self.changes, self.relative(path))?
             && let Some(owner) = self.inodes.get(&identity)
@@ -63,39 +85,42 @@ impl Ledger {
 
     /// Notes whose a file is, which must be among the changes.
     pub(super) fn note(&mut self, path: &Path, owner: Owner) -> Result<(), Errno> {
-        let identity = identity(&self.changes, self.relative(path))?.ok_or(Errno::NOENT)?;
+        let identity = identity(&self.changes, self.relative(&self.own(path)))?.ok_or(Errno::NOENT)?;
         self.inodes.insert(identity, owner);
         Ok(())
     }
 
     /// Notes that nothing stands at a path.
     pub(super) fn gone(&mut self, path: &Path) {
-        self.take(path);
+        self.take(&self.own(path));
     }
 
     /// Whether something is known by its path here or below.
     pub(super) fn has(&self, path: &Path) -> bool {
+        let path = &*self.own(path);
         self.paths.range(path.to_owned()..).next().is_some_and(|(first, _)| first.starts_with(path))
     }
 
     /// Notes that a file or folder has another path now.
     pub(super) fn renamed(&mut self, from: &Path, to: &Path) {
-        let moved = self.take(from);
-        self.take(to);
-        self.put(from, to, moved);
+        let (from, to) = (self.own(from).into_owned(), self.own(to).into_owned());
+        let moved = self.take(&from);
+        self.take(&to);
+        self.put(&from, &to, moved);
     }
 
     /// Notes that two have changed places.
     pub(super) fn exchanged(&mut self, one: &Path, other: &Path) {
-        let (first, second) = (self.take(one), self.take(other));
-        self.put(one, other, first);
-        self.put(other, one, second);
+        let (one, other) = (self.own(one).into_owned(), self.own(other).into_owned());
+        let (first, second) = (self.take(&one), self.take(&other));
+        self.put(&one, &other, first);
+        self.put(&other, &one, second);
     }
 
     /// Notes that a file has a further name.
     pub(super) fn linked(&mut self, from: &Path, to: &Path) {
-        if let Some(owner) = self.paths.get(from).copied() {
-            self.paths.insert(to.to_owned(), owner);
+        if let Some(owner) = self.paths.get(&*self.own(from)).copied() {
+            self.paths.insert(self.own(to).into_owned(), owner);
         }
     }
 
@@ -258,6 +283,28 @@ mod tests {
         ledger.note(Path::new("/var/cache"), (4, 4)).unwrap();
         assert_eq!(ledger.owner(Path::new("/var/cache")), Ok((4, 4)));
         let expected = [("/", (4, 4)), ("/new", (3, 3)), ("/old", (2, 2))];
+        assert_eq!(
+            ledger.finish().unwrap(),
+            expected.map(|(path, owner)| (PathBuf::from(path), owner)).into()
+        );
+    }
+
+    #[test]
+    fn what_is_seen_in_two_places_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path(), &[]);
+        ledger.at = "/x".into();
+        ledger.paths = [("/x/a", (1, 1)), ("/x/b", (2, 2))].map(|(path, owner)| (path.into(), owner)).into();
+        ledger.seen_at("/x/below".into());
+        ledger.seen_at("/y".into());
+        fs::File::create(folder.path().join("new")).unwrap();
+        ledger.note(Path::new("/y/new"), (3, 3)).unwrap();
+        let at = |path: &str| ledger.owner(Path::new(path));
+        assert_eq!([at("/x/new"), at("/y/a"), at("/x/below/b")], [Ok((3, 3)), Ok((1, 1)), Ok((2, 2))]);
+        ledger.renamed(Path::new("/y/a"), Path::new("/x/c"));
+        ledger.linked(Path::new("/x/below/b"), Path::new("/y/d"));
+        ledger.gone(Path::new("/y/b"));
+        let expected = [("/c", (1, 1)), ("/d", (2, 2)), ("/new", (3, 3))];
         assert_eq!(
             ledger.finish().unwrap(),
             expected.map(|(path, owner)| (PathBuf::from(path), owner)).into()

@@ -45,6 +45,12 @@ pub(super) struct Book {
     pub(super) owners: Owners,
 }
 
+/// The file system and the inode of an open file.
+fn inode_of(file: &OwnedFd) -> Result<(u64, u64), Errno> {
+    let about = rustix::fs::fstat(file)?;
+    Ok((about.st_dev, about.st_ino))
+}
+
 /// The number of the mount that an open file is on.
 fn mount_of(file: &OwnedFd) -> Result<u64, Errno> {
     Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
@@ -55,6 +61,8 @@ pub(super) struct Supervisor {
     listener: OwnedFd,
     calls: HashMap<(u32, u32), Known>,
     ledgers: Vec<Ledger>,
+    /// Which ledger is whose book's: one folder may be mounted in two places.
+    books: Vec<usize>,
     /// Which ledger is whose mount's.
     mounts: HashMap<u64, usize>,
     people: People,
@@ -64,7 +72,8 @@ impl Supervisor {
     /// Must be called when the step's root is this process's. The first of the books is the root folder's.
     pub(super) fn new(listener: OwnedFd, books: Vec<Book>, user: &User) -> Result<Supervisor, Errno> {
         let people = People::new(Credentials::new(user.uid, user.gid, user.groups.clone()));
-        let (mut ledgers, mut mounts) = (Vec::new(), HashMap::new());
+        let (mut ledgers, mut mounts, mut numbers) = (Vec::new(), HashMap::new(), Vec::new());
+        let mut folders = HashMap::new();
         for Book { target, changes, owners } in books {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
             let (mounted, at) = match openat(CWD, &target, flags, Mode::empty()) {
@@ -72,20 +81,28 @@ impl Supervisor {
                 Err(Errno::NOENT) => (openat(CWD, "/", flags, Mode::empty())?, target),
                 mounted => {
                     let mounted = mounted?;
-                    // What lies over another has the place of it.
-                    mounts.insert(mount_of(&mounted)?, ledgers.len());
                     let at = asker::path_of(&mounted)?;
+                    let number = *folders.entry(inode_of(&mounted)?).or_insert(ledgers.len());
+                    // What lies over another has the place of it.
+                    mounts.insert(mount_of(&mounted)?, number);
+                    if let Some(ledger) = ledgers.get_mut(number) {
+                        Ledger::seen_at(ledger, at);
+                        numbers.push(number);
+                        continue;
+                    }
                     (mounted, at)
                 }
             };
+            numbers.push(ledgers.len());
             ledgers.push(Ledger::new(at, changes.unwrap_or(mounted), owners));
         }
-        Ok(Supervisor { listener, calls: calls::by_number(), ledgers, mounts, people })
+        Ok(Supervisor { listener, calls: calls::by_number(), ledgers, books: numbers, mounts, people })
     }
 
     /// The owners of all that is there now, root's files left out, by book.
     pub(super) fn into_owners(self) -> Result<Vec<Owners>, Errno> {
-        self.ledgers.into_iter().map(Ledger::finish).collect()
+        let all: Vec<Owners> = self.ledgers.into_iter().map(Ledger::finish).collect::<Result<_, _>>()?;
+        Ok(self.books.into_iter().filter_map(|number| all.get(number).cloned()).collect())
     }
 
     /// Answers calls until `ended` becomes readable.
