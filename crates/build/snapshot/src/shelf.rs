@@ -244,3 +244,43 @@ impl Shelf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_of_a_process_at_work_is_not_taken_for_an_abandoned_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let open = || Shelf::open(&store, Ownership::Root, true);
+        let shelf = open().unwrap();
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| {
+                for number in 0..500 {
+                    let draft = shelf.draft().unwrap();
+                    File::create(draft.tree().join("file")).unwrap();
+                    let name = number.to_string();
+                    let finished = shelf.adopt(draft, &name).unwrap();
+                    assert!(finished.join(TREE).join("file").exists() && !finished.join(LOCK).exists());
+                    assert_eq!(shelf.find(&name).unwrap(), Some(finished));
+                }
+            });
+            while !work.is_finished() {
+                open().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let shelf = Shelf::open(&store, Ownership::Root, true).unwrap();
+        let (kept, left) = (shelf.draft().unwrap(), shelf.drafts.join("7-0"));
+        create_folders(&left.join(TREE)).unwrap();
+        File::create(left.join(LOCK)).unwrap();
+        Shelf::open(&store, Ownership::Root, true).unwrap();
+        assert!(kept.tree().is_dir() && !left.exists());
+    }
+}

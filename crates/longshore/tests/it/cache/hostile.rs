@@ -19,6 +19,7 @@ pub(super) fn add(suite: Suite) -> Suite {
     suite
         .test("cache::records_that_cannot_be_read_are_warned_of", &[], records)
         .test("cache::layers_that_are_not_what_they_should_be_are_made_here", &[], layers)
+        .test("cache::a_layer_is_looked_at_whichever_cache_it_comes_from", &[], later)
         .test("cache::a_layer_that_climbs_out_stays_inside", &[], climbing)
         .test("cache::what_is_no_cache_is_told_apart", &[], others)
         .test("cache::what_buildkit_wrote_is_told_apart", &[Requirement::BuildKit], buildkit)
@@ -194,6 +195,25 @@ fn layers() -> TestResult {
             is_refused(&folder, &path, warning, done)?;
         }
     }
+    Ok(())
+}
+
+/// What was found to be right of a cache's layers is not believed of what stands there later.
+fn later() -> TestResult {
+    let (folder, _caches, path) = cached()?;
+    let importer = user()?;
+    let flags = ["--cache-from", &from(&path)];
+    assert_eq!(build(&importer, &folder, &flags)?.done, 0);
+    let mut cache = Cache::open(&path)?;
+    let other = Digest::of(b"another tar").to_string();
+    cache.with_layers().into_iter().for_each(|step| step["layer"]["diffId"] = json!(other));
+    cache.save()?;
+    // A step that stands on nothing: no layer of the image is unpacked for it.
+    folder.write("Dockerfile", format!("{}COPY --link go.mod /last\n", super::DOCKERFILE))?;
+    let built = build(&importer, &folder, &flags)?;
+    assert!(built.stderr.contains("and the records say sha256:"), "{}", built.stderr);
+    assert_eq!(built.done, 1, "{}", built.stderr);
+    importer.run(["image", "validate"])?.succeeded()?;
     Ok(())
 }
 
