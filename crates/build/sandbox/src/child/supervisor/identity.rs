@@ -18,6 +18,10 @@ impl Supervisor {
     /// Answers a question for ids.
     pub(super) fn tell(&mut self, question: &Question, known: Known) -> Result<Answer, Errno> {
         let who = self.people.of(question.process);
+        // What is written goes into the memory of a process by its number, which must not be another's by now.
+        if !sys::still_waits(&self.listener, question) {
+            return Err(Errno::NOENT);
+        }
         let one = |id: u32| Ok(Answer::Return(i64::from(shown(id, known.narrow))));
         match known.call {
             Call::GetUid => one(who.user.real),

@@ -85,9 +85,19 @@ impl Ledger {
 
     /// Notes whose a file is, which must be among the changes.
     pub(super) fn note(&mut self, path: &Path, owner: Owner) -> Result<(), Errno> {
-        let identity = identity(&self.changes, self.relative(&self.own(path)))?.ok_or(Errno::NOENT)?;
-        self.inodes.insert(identity, owner);
+        let identity = self.identity(path)?;
+        self.keep(identity, owner);
         Ok(())
+    }
+
+    /// What a file is known by, which must be among the changes.
+    pub(super) fn identity(&self, path: &Path) -> Result<Vec<u8>, Errno> {
+        identity(&self.changes, self.relative(&self.own(path)))?.ok_or(Errno::NOENT)
+    }
+
+    /// Notes whose the file is that is known by this.
+    pub(super) fn keep(&mut self, identity: Vec<u8>, owner: Owner) {
+        self.inodes.insert(identity, owner);
     }
 
     /// Notes that nothing stands at a path.

@@ -32,8 +32,11 @@ use crate::sys::{self, Answer, Question};
 use asker::{Base, Target, low, read_path};
 use calls::{Call, Known};
 use credentials::{Credentials, SAME};
-use ledger::{Ledger, Owners, ROOT};
+use ledger::{Ledger, Owner, Owners, ROOT};
 use people::People;
+
+/// How often a file may get another name while its owner is noted.
+const MOST_RENAMES: usize = 100;
 
 /// The owners of what the step sees at one place.
 pub(super) struct Book {
@@ -238,9 +241,24 @@ impl Supervisor {
         // A change of nothing does all that a change does: an overlay copies the file up, and set-user-id bits go.
         rustix::fs::chownat(file, "", None, None, AtFlags::EMPTY_PATH)?;
         if rustix::fs::fstat(file)?.st_nlink > 0 {
-            self.ledgers[ledger].note(&path, (uid.unwrap_or(before.0), gid.unwrap_or(before.1)))?;
+            let owner = (uid.unwrap_or(before.0), gid.unwrap_or(before.1));
+            self.note_file(file, ledger, owner)?;
         }
         Ok(Answer::Pretend)
+    }
+
+    /// Notes the owner of an open file. It is found by its name, which another process may take from it at any time; so the name must be the
+    /// same before and after.
+    fn note_file(&mut self, file: &OwnedFd, ledger: usize, owner: Owner) -> Result<(), Errno> {
+        for _ in 0..MOST_RENAMES {
+            let path = asker::path_of(file)?;
+            let identity = self.ledgers[ledger].identity(&path);
+            if asker::path_of(file)? == path {
+                self.ledgers[ledger].keep(identity?, owner);
+                return Ok(());
+            }
+        }
+        Err(Errno::BUSY)
     }
 
     /// Tells of a file what the kernel tells, with the owner that was noted.
