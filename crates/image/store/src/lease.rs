@@ -72,7 +72,11 @@ impl Held {
         for entry in fs::read_dir(folder).map_err(FileError::of("list", folder))? {
             let path = entry.map_err(FileError::of("list", folder))?.path();
             if Lock::try_exclusive(&path)?.is_some() {
-                fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+                match fs::remove_file(&path) {
+                    // Given up just now, after it was opened here.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.map_err(FileError::of("remove", &path))?,
+                }
                 continue;
             }
             let (metadata, text) = match (fs::metadata(&path), fs::read_to_string(&path)) {

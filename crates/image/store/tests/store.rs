@@ -188,6 +188,18 @@ fn pruning_beside_a_build_minds_no_folder_that_comes_and_goes() {
 }
 
 #[test]
+fn pruning_minds_no_lease_that_is_given_up_meanwhile() {
+    let (_folder, store) = store();
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| (0..8000).for_each(|_| drop(store.lease().unwrap())));
+        while !work.is_finished() {
+            store.collect_garbage().unwrap();
+        }
+    });
+    assert_eq!(std::fs::read_dir(store.root().join("leases")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_store_that_cannot_be_written_can_be_read() {
     let (_folder, store) = store();
     let root = image(&store.writer().unwrap(), "one");
