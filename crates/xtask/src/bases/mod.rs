@@ -40,8 +40,12 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The images that the tests use; the others are made when they are asked for by name.
-const DEFAULT: [&str; 3] =
-    ["alpine:latest", "golang:1.21-alpine", "gcr.io/distroless/static-debian12:nonroot"];
+const DEFAULT: [&str; 4] = [
+    "alpine:latest",
+    "golang:1.21-alpine",
+    "gcr.io/distroless/static-debian12:nonroot",
+    "debian:bookworm-slim",
+];
 
 /// One image: its names, and how it is made.
 struct Recipe {

@@ -26,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) peers: Peers,
     /// Removed at the end; on the same file system as cargo's target folder, which has room for large images.
     pub(crate) scratch: PathBuf,
+    /// What of the cells is measured; all where none is named.
+    pub(crate) parts: Vec<String>,
 }
 
 type Cell = (&'static str, &'static str, fn(&Bench) -> Result<Vec<Row>>);
@@ -40,22 +42,21 @@ const CELLS: [Cell; 6] = [
     ("binary", "The binary", binary::measure),
 ];
 
-/// Measures the named cells, or all; only a run of all is written to docs/benchmarks.md. Says whether every cell could be measured.
+/// Measures the named cells, or all, and puts their tables into docs/benchmarks.md in place of the ones that were there. `CELL/PART`
+/// measures a part of a cell that has parts. Says whether every cell could be measured.
 pub(crate) fn bench(names: &[&str]) -> Result<bool> {
-    if let Some(unknown) = names.iter().find(|name| !CELLS.iter().any(|(own, _, _)| own == *name)) {
-        let known: Vec<&str> = CELLS.iter().map(|(name, _, _)| *name).collect();
-        return Err(format!("there is no cell {unknown}; there are {}", known.join(", ")));
-    }
+    let chosen = names.iter().map(|name| choose(name)).collect::<Result<Vec<_>>>()?;
     let target = target_folder();
     let longshore = release_binary()?;
     let scratch = target.join("bench");
     recreate(&scratch)?;
-    let bench = Bench { longshore, peers: Peers::install(&target.join("peers"))?, scratch };
+    let parts = chosen.iter().filter_map(|(_, part)| part.map(str::to_owned)).collect();
+    let bench = Bench { longshore, peers: Peers::install(&target.join("peers"))?, scratch, parts };
 
     let mut sections = Vec::new();
     let mut complete = true;
     for (name, title, measure) in CELLS {
-        if !names.is_empty() && !names.contains(&name) {
+        if !names.is_empty() && !chosen.iter().any(|(cell, _)| *cell == name) {
             continue;
         }
         println!("\n=== {title}");
@@ -65,15 +66,28 @@ pub(crate) fn bench(names: &[&str]) -> Result<bool> {
         sections.push((title, rows));
     }
     remove(&bench.scratch)?;
-    if names.is_empty() && std::env::var_os("LONGSHORE_BINARY").is_none() {
+    if std::env::var_os("LONGSHORE_BINARY").is_none() {
         let path = repository().join("docs/benchmarks.md");
-        let text = report::document(&sections, &bench.peers)?;
+        let before =
+            std::fs::read_to_string(&path).map_err(context(format!("cannot read {}", path.display())))?;
+        let text = report::document(&before, &CELLS.map(|(_, title, _)| title), &sections, &bench.peers)?;
         std::fs::File::create(&path)
             .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
             .map_err(context(format!("cannot write {}", path.display())))?;
         println!("\nWritten to {}.", path.display());
     }
     Ok(complete)
+}
+
+/// A cell, and a part of it, by what was typed.
+fn choose(name: &str) -> Result<(&'static str, Option<&str>)> {
+    let (cell, part) = name.split_once('/').map_or((name, None), |(cell, part)| (cell, Some(part)));
+    let known: Vec<&str> = CELLS.iter().map(|(name, _, _)| *name).collect();
+    match CELLS.iter().find(|(own, _, _)| *own == cell) {
+        Some((own, _, _)) if part.is_none() || *own == "dockerfile" => Ok((own, part)),
+        Some(_) => Err(format!("{cell} has no parts")),
+        None => Err(format!("there is no cell {cell}; there are {}", known.join(", "))),
+    }
 }
 
 /// Builds what users get, and returns its path. LONGSHORE_BINARY names another one, for a trial.

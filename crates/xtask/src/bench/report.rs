@@ -104,27 +104,52 @@ pub(crate) fn table(rows: &[Row]) -> String {
 const INTRODUCTION: &str = "\
 Written by `cargo xtask bench`, which measures longshore's release binary and its peers on one machine in one run. The two sides
 run in turn; times are medians, ratios are longshore's figure divided by the peer's. Peak memory is the process's own
-high-water mark (VmHWM), without that of programs it starts. `cargo xtask bench CELL` repeats one table.
+high-water mark (VmHWM), without that of programs it starts. `cargo xtask bench CELL` repeats one table and leaves the others.
 ";
 
-/// The whole of docs/benchmarks.md.
-pub(crate) fn document(sections: &[(&str, Vec<Row>)], peers: &Peers) -> Result<String> {
-    let mut text = format!("# Benchmarks\n\n{INTRODUCTION}\n");
-    let _ = writeln!(text, "- Date: {}", output(command("date").args(["-u", "+%Y-%m-%d"]))?.trim());
-    let _ = writeln!(text, "- Machine: {}", machine()?);
-    let _ = writeln!(
-        text,
-        "- Commit: {}",
-        output(command("git").args(["describe", "--always", "--dirty"]))?.trim()
+/// The whole of docs/benchmarks.md: sections that were measured now take the place of those of the same title, others stay. Titles
+/// are in the order of `order`, and what else stands in `before` comes last.
+pub(crate) fn document(
+    before: &str,
+    order: &[&str],
+    measured: &[(&str, Vec<Row>)],
+    peers: &Peers,
+) -> Result<String> {
+    let when = format!(
+        "{}, commit {}. {}. {}.",
+        output(command("date").args(["-u", "+%Y-%m-%d"]))?.trim(),
+        output(command("git").args(["describe", "--always", "--dirty"]))?.trim(),
+        machine()?,
+        peers.versions()?
     );
-    let _ = writeln!(text, "- Peers: {}", peers.versions()?);
-    for (title, rows) in sections {
-        let _ = write!(text, "\n## {title}\n\n{}", table(rows));
-        if let Some((_, how)) = HOW.iter().find(|(name, _)| name == title) {
-            let _ = write!(text, "\n{how}");
+    let measured: Vec<(&str, String)> =
+        measured.iter().map(|(title, rows)| (*title, section(title, &when, rows))).collect();
+    Ok(merge(before, order, &measured))
+}
+
+fn section(title: &str, when: &str, rows: &[Row]) -> String {
+    let how = HOW.iter().find(|(name, _)| *name == title).map_or("", |(_, how)| how);
+    format!("Measured {when}\n\n{}\n{how}", table(rows))
+}
+
+fn merge(before: &str, order: &[&str], measured: &[(&str, String)]) -> String {
+    let old: Vec<(&str, &str)> = before
+        .split("\n## ")
+        .skip(1)
+        .map(|section| section.split_once("\n\n").unwrap_or((section, "")))
+        .collect();
+    let find = |title: &str| {
+        let new = measured.iter().find(|(name, _)| *name == title).map(|(_, text)| text.as_str());
+        new.or_else(|| old.iter().find(|(name, _)| *name == title).map(|(_, text)| *text))
+    };
+    let others = old.iter().map(|(title, _)| *title).filter(|title| !order.contains(title));
+    let mut text = format!("# Benchmarks\n\n{INTRODUCTION}");
+    for title in order.iter().copied().chain(others) {
+        if let Some(section) = find(title) {
+            let _ = write!(text, "\n## {title}\n\n{}\n", section.trim_end());
         }
     }
-    Ok(text)
+    text
 }
 
 /// What each table's commands are.
@@ -174,4 +199,19 @@ fn machine() -> Result<String> {
     let kernel = kernel.trim().split('-').next().unwrap_or_default().to_owned();
     let gibibytes = (kibibytes + (1 << 19)) >> 20;
     Ok(format!("{cores} cores ({model}), {gibibytes} GiB, {}, Linux {kernel}", system.trim_matches('"')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_takes_the_place_of_what_was_and_the_rest_stays() {
+        let before = "# Benchmarks\n\nOld words.\n\n## B\n\nold b\n\n## By hand\n\nwords\n\n## A\n\nold a\n";
+        let after =
+            merge(before, &["A", "B", "C"], &[("B", "new b\n".to_owned()), ("C", "new c".to_owned())]);
+        let (_, sections) = after.split_once("\n\n## A").unwrap();
+        assert_eq!(sections, "\n\nold a\n\n## B\n\nnew b\n\n## C\n\nnew c\n\n## By hand\n\nwords\n");
+        assert_eq!(merge(&after, &["A", "B", "C"], &[]), after);
+    }
 }

@@ -61,8 +61,18 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         Longshore { binary: bench.longshore.clone(), stores: scratch.join("stores"), count: Cell::new(0) };
     let (buildkit, buildah) = (BuildKit::start(), Buildah::new(&scratch.join("buildah"), &images));
 
+    if let Some(unknown) = bench.parts.iter().find(|part| !SUBJECTS.iter().any(|known| known.name == **part))
+    {
+        return Err(format!(
+            "there is no part {unknown}; there are {}",
+            SUBJECTS.map(|subject| subject.name).join(", ")
+        ));
+    }
     let mut rows = Vec::new();
     for (number, subject) in SUBJECTS.iter().enumerate() {
+        if !bench.parts.is_empty() && !bench.parts.iter().any(|part| part == subject.name) {
+            continue;
+        }
         println!("Measuring {}.", subject.name);
         let scratch = scratch.join(number.to_string());
         match &buildkit {
