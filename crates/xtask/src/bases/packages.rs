@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use longshore_files::create_folders;
 
-use super::alpine::write;
 use super::download::must;
 use super::{Workshop, debian};
-use crate::command::{Result, command, context, output};
+use crate::command::{Result, command, context, output, write};
 
 /// Where the repository is in the images.
 const REPOSITORY: &str = "opt/apk-repo";
@@ -151,7 +150,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 /// Writes a file with the folders above it.
 fn add(path: &Path, content: &str) -> Result<()> {
     parents(path)?;
-    write(path, content.as_bytes())
+    write(path, content)
 }
 
 fn parents(path: &Path) -> Result<()> {

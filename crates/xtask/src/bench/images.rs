@@ -1,11 +1,10 @@
 //! Large images of random bytes, as OCI layouts: written with the system's programs, so that no side measures its own work.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::recreate;
-use crate::command::{Result, command, context, output};
+use crate::command::{Result, command, context, output, write};
 
 /// Writes a layout with one image, tagged `1`, of `layers` layers of `mebibytes` MiB each, uncompressed.
 pub(crate) fn random_layout(folder: &Path, layers: usize, mebibytes: u64) -> Result<PathBuf> {
@@ -48,12 +47,6 @@ fn random_file(path: &Path, mebibytes: u64) -> Result<()> {
     let source = File::open("/dev/urandom").map_err(failed)?;
     let mut target = File::create(path).map_err(failed)?;
     std::io::copy(&mut std::io::Read::take(source, mebibytes << 20), &mut target).map(drop).map_err(failed)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    File::create(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(context(format!("cannot write {}", path.display())))
 }
 
 fn take_in_text(folder: &Path, text: &str) -> Result<(String, u64)> {

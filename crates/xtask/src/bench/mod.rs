@@ -16,7 +16,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use crate::command::{Result, cargo, context, newest_binary, repository, run, target_folder};
+use crate::command::{Result, cargo, context, newest_binary, repository, run, target_folder, write};
 use peers::Peers;
 use report::Row;
 
@@ -71,9 +71,7 @@ pub(crate) fn bench(names: &[&str]) -> Result<bool> {
         let before =
             std::fs::read_to_string(&path).map_err(context(format!("cannot read {}", path.display())))?;
         let text = report::document(&before, &CELLS.map(|(_, title, _)| title), &sections, &bench.peers)?;
-        std::fs::File::create(&path)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-            .map_err(context(format!("cannot write {}", path.display())))?;
+        write(&path, &text)?;
         println!("\nWritten to {}.", path.display());
     }
     Ok(complete)

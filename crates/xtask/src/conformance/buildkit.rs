@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::{Result, command, context, find, run};
+use crate::command::{Result, command, context, find, run, write};
 
 /// What is recorded from.
 pub(crate) const VERSION: &str = "v0.34.2";
@@ -37,10 +37,10 @@ fn compile(folder: &Path, bin: &Path) -> Result<()> {
     let go = find("go").ok_or("go is not installed")?;
     let module = folder.join("module");
     std::fs::create_dir_all(&module).map_err(context(format!("cannot create {}", module.display())))?;
-    write(&module.join("go.mod"), &format!("module peer\n\ngo 1.25\n\nrequire {MODULE} {VERSION}\n"))?;
+    write(&module.join("go.mod"), format!("module peer\n\ngo 1.25\n\nrequire {MODULE} {VERSION}\n"))?;
     // What is imported is what `go mod tidy` finds the checksums of.
     let imports = format!("import (\n\t_ \"{MODULE}/cmd/buildctl\"\n\t_ \"{MODULE}/cmd/buildkitd\"\n)\n");
-    write(&module.join("peers.go"), &format!("//go:build peers\n\npackage peer\n\n{imports}"))?;
+    write(&module.join("peers.go"), format!("//go:build peers\n\npackage peer\n\n{imports}"))?;
     if !run(command(&go).args(["mod", "tidy"]).current_dir(&module))? {
         return Err(format!("the modules of {MODULE} cannot be fetched"));
     }
@@ -55,10 +55,4 @@ fn compile(folder: &Path, bin: &Path) -> Result<()> {
         .current_dir(&module);
     std::fs::create_dir_all(bin).map_err(context(format!("cannot create {}", bin.display())))?;
     if run(&mut build)? { Ok(()) } else { Err(format!("{MODULE} does not compile")) }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::File::create(path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(context(format!("cannot write {}", path.display())))
 }

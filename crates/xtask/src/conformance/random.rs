@@ -6,47 +6,23 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use longshore_testkit::Random;
 use longshore_testkit::conformance::Case;
 
 use super::chain;
-use crate::command::{Result, context};
+use crate::command::{Result, context, write};
 
 /// Files are from this second on, in 2001.
 const TIME: usize = 1_000_000_000;
 
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
+fn name(random: &mut Random) -> &'static str {
+    random.of(&["a", "b", "c", "d", "e.go", ".f", "g h"])
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % count as u64).unwrap_or(0)
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<'i, T: ?Sized>(&mut self, items: &[&'i T]) -> &'i T {
-        items[self.below(items.len())]
-    }
-
-    fn name(&mut self) -> &'static str {
-        self.pick(&["a", "b", "c", "d", "e.go", ".f", "g h"])
-    }
-
-    /// One to three names.
-    fn path(&mut self) -> String {
-        let count = 1 + self.below(3);
-        (0..count).map(|_| self.name()).collect::<Vec<_>>().join("/")
-    }
+/// One to three names.
+fn path(random: &mut Random) -> String {
+    let count = 1 + random.below(3);
+    (0..count).map(|_| name(random)).collect::<Vec<_>>().join("/")
 }
 
 /// A line of a Dockerfile that needs quoting: the JSON form takes any name.
@@ -72,14 +48,8 @@ pub(super) fn case(number: u64, folder: &Path) -> Result<Case> {
     let (files, paths) = context_files(&mut random);
     let settings = format!("description = \"made of the number {number}\"\n{files}");
     write(&place.join("case.toml"), &settings)?;
-    write(&place.join("Dockerfile"), &dockerfile(&mut random, &paths))?;
+    write(&place.join("Dockerfile"), dockerfile(&mut random, &paths))?;
     Case::read(&place).map_err(|error| chain(&error))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::File::create(path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(context(format!("cannot write {}", path.display())))
 }
 
 /// The declarations of a context's files, and the paths that are there.
@@ -88,21 +58,21 @@ fn context_files(random: &mut Random) -> (String, Vec<String>) {
     let mut folders = vec![String::new()];
     for _ in 0..4 + random.below(10) {
         let folder = folders[random.below(folders.len())].clone();
-        let path = format!("{folder}{}", random.name());
+        let path = format!("{folder}{}", name(random));
         if paths.contains(&path) {
             continue;
         }
         let _ = write!(text, "[[files]]\npath = \"context/{path}\"\n");
         match random.below(6) {
             0 | 1 => {
-                let mode = random.pick(&["644", "600", "755", "4755", "2711"]);
+                let mode = random.of(&["644", "600", "755", "4755", "2711"]);
                 // BuildKit takes files of one size and time for the same, also from context to context.
                 let time = TIME + random.below(1 << 30);
                 let _ = writeln!(text, "text = \"{path} {time}\"\nmode = \"{mode}\"\ntime = {time}");
                 plain.push(path.clone());
             }
             2 | 3 => {
-                let mode = random.pick(&["755", "700", "1777", "2775"]);
+                let mode = random.of(&["755", "700", "1777", "2775"]);
                 let _ = writeln!(text, "folder = true\nmode = \"{mode}\"");
                 folders.push(format!("{path}/"));
             }
@@ -126,10 +96,10 @@ fn context_files(random: &mut Random) -> (String, Vec<String>) {
 /// Where a link leads: to what may be there, to nothing, out of the tree.
 fn link_target(random: &mut Random) -> String {
     match random.below(5) {
-        0 => format!("/w/{}", random.path()),
-        1 => format!("../{}", random.path()),
-        2 => random.pick(&[".", "..", "/", "/etc", "../../../.."]).to_owned(),
-        _ => random.path(),
+        0 => format!("/w/{}", path(random)),
+        1 => format!("../{}", path(random)),
+        2 => random.of(&[".", "..", "/", "/etc", "../../../.."]).to_owned(),
+        _ => path(random),
     }
 }
 
@@ -141,7 +111,7 @@ fn dockerfile(random: &mut Random, context: &[String]) -> String {
     if random.one_in(3) {
         text.push_str("FROM one AS two\n");
     } else {
-        let base = random.pick(&["busybox", "scratch"]);
+        let base = random.of(&["busybox", "scratch"]);
         let _ = writeln!(text, "FROM {base} AS two\nCOPY --from=one /w /w");
     }
     for _ in 0..1 + random.below(4) {
@@ -156,7 +126,7 @@ fn instruction(random: &mut Random, context: &[String], stage: Option<&str>, tex
     match random.below(8) {
         0..=2 if can_run => run(random, text),
         3 => {
-            let _ = writeln!(text, "WORKDIR /w/{}", random.path().replace(' ', "_"));
+            let _ = writeln!(text, "WORKDIR /w/{}", path(random).replace(' ', "_"));
         }
         _ => copy(random, context, stage, text),
     }
@@ -173,16 +143,16 @@ fn copy(random: &mut Random, context: &[String], stage: Option<&str>, text: &mut
         add(&format!("--from={stage}"));
     }
     if random.one_in(4) {
-        add(random.pick(&["--chown=7:8", "--chown=9", "--chown=0:12"]));
+        add(random.of(&["--chown=7:8", "--chown=9", "--chown=0:12"]));
     }
     if random.one_in(5) {
-        add(random.pick(&["--chmod=640", "--chmod=1755", "--chmod=u=rwX,go=r"]));
+        add(random.of(&["--chmod=640", "--chmod=1755", "--chmod=u=rwX,go=r"]));
     }
     if random.one_in(5) {
         add("--link");
     }
     if random.one_in(6) {
-        add(&format!("--exclude={}", random.pick(&["a", "**/b", "c/*", "*.go"])));
+        add(&format!("--exclude={}", random.of(&["a", "**/b", "c/*", "*.go"])));
     }
     // What it makes of the whole context, and of links that lead nowhere, BuildKit refuses for no reason that its documents give.
     let has_parents = stage.is_some() && random.one_in(8);
@@ -192,24 +162,24 @@ fn copy(random: &mut Random, context: &[String], stage: Option<&str>, text: &mut
     let mut named = Vec::new();
     for _ in 0..1 + random.below(2) {
         named.push(match (stage, random.below(5)) {
-            (Some(_), 0) => format!("/w/{}", random.path()),
+            (Some(_), 0) => format!("/w/{}", path(random)),
             (Some(_), 1) => "/w/*".to_owned(),
             (Some(_), _) => "/w".to_owned(),
             (None, 0) => ".".to_owned(),
-            (None, 1) => random.pick(&["*", "a*", "*/b", "./d/"]).to_owned(),
+            (None, 1) => random.of(&["*", "a*", "*/b", "./d/"]).to_owned(),
             (None, _) if context.is_empty() => ".".to_owned(),
             (None, _) => context[random.below(context.len())].clone(),
         });
     }
     let slash = if named.len() > 1 || random.one_in(2) { "/" } else { "" };
-    named.push(format!("{}{}{slash}", random.pick(&["/w/", "/w/", "", "/w/../w/"]), random.path()));
+    named.push(format!("{}{}{slash}", random.of(&["/w/", "/w/", "", "/w/../w/"]), path(random)));
     let _ = writeln!(text, "COPY {flags}{}", words(&named));
 }
 
 fn run(random: &mut Random, text: &mut String) {
     let mut commands = vec!["mkdir -p /w && cd /w".to_owned()];
     for _ in 0..1 + random.below(5) {
-        let (one, other) = (random.path(), random.path());
+        let (one, other) = (path(random), path(random));
         let command = match random.below(13) {
             0 | 1 => format!("mkdir -p '{one}'"),
             2 => format!("rm -rf '{one}'"),
@@ -217,8 +187,8 @@ fn run(random: &mut Random, text: &mut String) {
             4 => format!("ln -sfn '{}' '{one}'", link_target(random)),
             5 => format!("ln '{one}' '{other}'"),
             6 => format!("mv '{one}' '{other}'"),
-            7 => format!("chmod {} '{one}'", random.pick(&["700", "4711", "1777", "000", "g+s"])),
-            8 => format!("chown -hR {} '{one}'", random.pick(&["3:4", "daemon", "0:5"])),
+            7 => format!("chmod {} '{one}'", random.of(&["700", "4711", "1777", "000", "g+s"])),
+            8 => format!("chown -hR {} '{one}'", random.of(&["3:4", "daemon", "0:5"])),
             9 => format!("cp -a '{one}' '{other}'"),
             10 => format!("mkfifo '{one}'"),
             // Nobody reads what is written into a pipe.

@@ -10,34 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use longshore_store::Store;
-use longshore_testkit::TestResult;
+use longshore_testkit::{Random, TestResult};
 
 use crate::world::World;
 
 /// Steps in CI.
 const STEPS: u64 = 150;
 const SEED: u64 = 20_261_124;
-
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap_or(0)
-    }
-
-    fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-}
 
 const FOLDERS: [&str; 3] = ["", "a/", "a/b/"];
 const EMBEDDED: [&str; 7] = [
@@ -137,11 +116,11 @@ fn link(path: &Path) {
 
 fn change(world: &World, random: &mut Random) -> String {
     let source = |path: &str| world.source(path);
-    let folder = *random.of(&FOLDERS);
+    let folder = random.of(&FOLDERS);
     let own = source(["main.go", "a/a.go", "a/b/b.go"][FOLDERS.iter().position(|f| *f == folder).unwrap()]);
     let package = ["main", "a", "b"][FOLDERS.iter().position(|f| *f == folder).unwrap()];
     let extra = format!("{folder}{}", random.of(&SOURCES));
-    let embedded = *random.of(&EMBEDDED);
+    let embedded = random.of(&EMBEDDED);
     match random.below(20) {
         0..=2 => {
             edit(&own, random);
@@ -150,7 +129,7 @@ fn change(world: &World, random: &mut Random) -> String {
         3 => {
             let number = 1000 + random.below(4);
             let constraint =
-                *random.of(&["", "//go:build linux\n\n", "//go:build windows\n\n", "//go:build ignore\n\n"]);
+                random.of(&["", "//go:build linux\n\n", "//go:build windows\n\n", "//go:build ignore\n\n"]);
             let text = format!("{constraint}package {package}\n\nfunc init() {{ println({number}) }}\n");
             rewrite(&source(&extra), &text, random);
             format!("write {extra} {constraint:?}")
@@ -179,12 +158,12 @@ fn change(world: &World, random: &mut Random) -> String {
         }
         10 => {
             let place =
-                *random.of(&["static/go.mod", "static/deep/go.mod", "a/go.mod", "a/b/go.mod", "docs/go.mod"]);
+                random.of(&["static/go.mod", "static/deep/go.mod", "a/go.mod", "a/b/go.mod", "docs/go.mod"]);
             toggle(&source(place), "module example.com/nested\n\ngo 1.24\n");
             format!("toggle {place}")
         }
         11 => {
-            let (place, text) = *random.of(&[
+            let (place, text) = random.of(&[
                 ("vendor/modules.txt", ""),
                 ("go.work", "go 1.24\n\nuse .\n"),
                 ("go.sum", ""),
@@ -200,7 +179,7 @@ fn change(world: &World, random: &mut Random) -> String {
             format!("toggle {place}")
         }
         12 => {
-            let place = *random.of(&["a", "a/b", "static", "t1.txt", "a/a.go", "static/x.txt"]);
+            let place = random.of(&["a", "a/b", "static", "t1.txt", "a/a.go", "static/x.txt"]);
             link(&source(place));
             format!("link {place}")
         }
@@ -214,7 +193,7 @@ fn change(world: &World, random: &mut Random) -> String {
             "write docs/notes.md".to_owned()
         }
         14 => {
-            let mode = *random.of(&[0o644, 0o600, 0o755]);
+            let mode = random.of(&[0o644, 0o600, 0o755]);
             let _ = fs::set_permissions(&own, fs::Permissions::from_mode(mode));
             format!("chmod {mode:o} {}", own.display())
         }

@@ -12,7 +12,7 @@ use longshore_events::Events;
 use longshore_image::Layout;
 use longshore_image::flatten::{Contents, TreeFile, flatten};
 use longshore_oci::ContainerConfig;
-use longshore_testkit::{Folder, Longshore, Stop, Suite, TestResult};
+use longshore_testkit::{Folder, Longshore, Random, Stop, Suite, TestResult};
 
 use super::{build, from, to};
 use crate::run::user;
@@ -25,31 +25,6 @@ const STORES: usize = 3;
 
 pub(super) fn add(suite: Suite) -> Suite {
     suite.test("cache::random_edits_prunings_and_caches_change_no_image", &[], rounds)
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap_or(0)
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    fn is_so(&mut self, of: usize) -> bool {
-        self.below(of) == 0
-    }
 }
 
 /// Lines between which each place of the Dockerfile chooses; most of the time a place keeps what it had.
@@ -163,7 +138,7 @@ impl World {
 
     /// Makes a store smaller, as pruning does that goes by age: here by chance.
     fn prune(&mut self, store: usize) -> TestResult {
-        if self.random.is_so(3) {
+        if self.random.one_in(3) {
             self.trace.push(format!("prune {store}"));
             self.stores[store].run(["cache", "prune"])?.succeeded()?;
         }
@@ -182,7 +157,7 @@ impl World {
             names.retain(|entry| entry.path().is_dir());
             names.sort_by_key(fs::DirEntry::file_name);
             for entry in names {
-                if self.random.is_so(share) {
+                if self.random.one_in(share) {
                     fs::remove_dir_all(entry.path())?;
                 }
             }
@@ -195,10 +170,10 @@ impl World {
         let mut flags = Vec::new();
         for number in 0..STORES {
             let cache = self.caches.join(number.to_string());
-            if self.random.is_so(3) {
+            if self.random.one_in(3) {
                 flags.extend(["--cache-from".to_owned(), from(&cache)]);
             }
-            if self.random.is_so(4) {
+            if self.random.one_in(4) {
                 flags.extend(["--cache-to".to_owned(), to(&cache, self.random.of(&["min", "max"]))]);
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use longshore_testkit::{copy_tree, example};
 
 use super::recreate;
-use crate::command::{Result, context};
+use crate::command::{Result, context, write};
 
 /// Files of the large context: folders by files in each, and the size of one in bytes.
 const FOLDERS: usize = 200;
@@ -138,7 +138,7 @@ impl Place {
     pub(super) fn change(&self, round: usize) -> Result<()> {
         let (file, text) = &self.changing;
         let Some(text) = text else {
-            return write(file, &format!("change {round}\n"));
+            return write(file, format!("change {round}\n"));
         };
         let before = read(file)?;
         let after = before.replace(text, &format!("{text}.{round}"));
@@ -159,7 +159,7 @@ fn many_files(folder: &Path) -> Result<()> {
         std::fs::create_dir_all(&below).map_err(context(format!("cannot create {}", below.display())))?;
         for file in 0..FILES {
             let line = format!("line of file {file} in folder {number}\n");
-            write(&below.join(format!("file-{file}")), &line.repeat(SIZE / line.len()))?;
+            write(&below.join(format!("file-{file}")), line.repeat(SIZE / line.len()))?;
         }
     }
     Ok(())
@@ -167,10 +167,4 @@ fn many_files(folder: &Path) -> Result<()> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(context(format!("cannot read {}", path.display())))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::File::create(path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(context(format!("cannot write {}", path.display())))
 }
