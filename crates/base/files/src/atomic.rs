@@ -92,13 +92,24 @@ pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 /// Writes `bytes` to `path`, whole or not at all. The folder must exist.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    filled(path, bytes)?.commit(path)
+}
+
+/// Writes `bytes` to `path`, whole or not at all, without a sync: for what can be made again and is checked when read. The folder must
+/// exist.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    filled(path, bytes)?.commit_unsynced(path)
+}
+
+/// A file that is to be `path` and has its content.
+fn filled(path: &Path, bytes: &[u8]) -> Result<AtomicFile, FileError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut file = AtomicFile::create_in(folder)?;
     file.write_all(bytes).map_err(FileError::of("write", path))?;
-    file.commit(path)
+    Ok(file)
 }
 
 /// Makes a folder and those above it that are missing.

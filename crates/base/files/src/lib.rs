@@ -12,7 +12,7 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output};
+pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output, write_unsynced};
 pub use lock::Lock;
 pub use root::Root;
 pub use stat::{FileInstant, Stat};

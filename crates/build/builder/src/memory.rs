@@ -9,13 +9,12 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longshore_files::{AtomicFile, FileError, FileInstant, Stat, create_folders};
+use longshore_files::{FileError, FileInstant, Stat, create_folders, write_unsynced};
 
 use crate::solve::held;
 
@@ -78,10 +77,7 @@ impl HashMemory {
         let noted = held(&self.noted);
         let Some(folder) = self.file.parent().filter(|_| !noted.is_empty()) else { return Ok(()) };
         create_folders(folder)?;
-        let mut file = AtomicFile::create_in(folder)?;
-        io::Write::write_all(&mut file, &self.known.with(&noted))
-            .map_err(FileError::of("write", &self.file))?;
-        file.commit_unsynced(&self.file)
+        write_unsynced(&self.file, &self.known.with(&noted))
     }
 }
 

@@ -6,12 +6,11 @@
 //! same bytes.
 
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_events::{Cancelled, Events};
-use longshore_files::{AtomicFile, FileError, Lock, create_folders};
+use longshore_files::{FileError, Lock, create_folders, write_unsynced};
 use longshore_oci::{Descriptor, Digest};
 use longshore_store::Store;
 use serde::{Deserialize, Serialize};
@@ -84,14 +83,8 @@ impl Records {
 
     /// Records a value under a key.
     pub(crate) fn put(&self, key: &Key, value: &Key) -> Result<(), FileError> {
-        let path = self.path(key);
-        let Some(folder) = path.parent() else { return Ok(()) };
-        create_folders(folder)?;
-        let mut file = AtomicFile::create_in(folder)?;
         let sum = blake3::hash(value.bytes());
-        let write = file.write_all(value.bytes()).and_then(|()| file.write_all(&sum.as_bytes()[..8]));
-        write.map_err(FileError::of("write", &path))?;
-        file.commit_unsynced(&path)
+        write(&self.path(key), &[value.bytes(), &sum.as_bytes()[..8]].concat())
     }
 
     /// The same for all kinds: results that come as layers have names of their own.
@@ -108,12 +101,8 @@ impl Records {
     /// Records the layer that a result is.
     pub(crate) fn put_layer(&self, result: &Key, layer: &StoredLayer) -> Result<(), FileError> {
         let path = self.layer_path(result);
-        let Some(folder) = path.parent() else { return Ok(()) };
-        create_folders(folder)?;
-        let mut file = AtomicFile::create_in(folder)?;
-        let written = serde_json::to_writer(&mut file, layer).map_err(std::io::Error::from);
-        written.map_err(FileError::of("write", &path))?;
-        file.commit_unsynced(&path)
+        let bytes = serde_json::to_vec(layer).map_err(std::io::Error::from);
+        write(&path, &bytes.map_err(FileError::of("write", &path))?)
     }
 
     /// Forgets the layer that a result is.
@@ -149,6 +138,14 @@ impl Records {
         let path = folder.join(name);
         Lock::try_exclusive(&path)
     }
+}
+
+/// Writes a record, and makes the folder that it is in.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if let Some(folder) = path.parent() {
+        create_folders(folder)?;
+    }
+    write_unsynced(path, bytes)
 }
 
 #[cfg(test)]

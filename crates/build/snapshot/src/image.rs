@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_events::Events;
-use longshore_files::{AtomicFile, create_folders};
+use longshore_files::{create_folders, write_unsynced};
 use longshore_image::Image;
 use longshore_image::layer::{TarKind, entries};
 use longshore_oci::{Descriptor, Digest};
@@ -179,9 +179,7 @@ impl ImageLayer {
     pub(crate) fn keep_index(&self, index: &Index) -> Result<(), SnapshotError> {
         let (folder, file) = (self.index_folder(), self.index_file());
         create_folders(&folder)?;
-        let mut new = AtomicFile::create_in(&folder)?;
-        io::Write::write_all(&mut new, &index.to_bytes()).map_err(SnapshotError::of("write", &file))?;
-        new.commit_unsynced(&file)?;
+        write_unsynced(&file, &index.to_bytes())?;
         self.shelf.mark_used(&folder)
     }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use longshore_files::AtomicFile;
+use longshore_files::write_unsynced;
 
 use crate::beneath::below_root;
 use crate::error::SnapshotError;
@@ -55,10 +55,7 @@ impl Owners {
             bytes.extend_from_slice(path.as_os_str().as_bytes());
             bytes.push(0);
         }
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let mut new = AtomicFile::create_in(folder)?;
-        io::Write::write_all(&mut new, &bytes).map_err(SnapshotError::of("write", file))?;
-        Ok(new.commit_unsynced(file)?)
+        Ok(write_unsynced(file, &bytes)?)
     }
 
     /// The owner and group of a path; root's where the table has none.

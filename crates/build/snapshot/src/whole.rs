@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use longshore_files::write_atomic;
+use longshore_files::{write_atomic, write_unsynced};
 use rustix::fs::FileType;
 
 use crate::beneath::Beneath;
@@ -55,10 +55,8 @@ fn boot() -> String {
 pub(crate) fn note(folder: &Path) -> Result<(), SnapshotError> {
     let (files, bytes) = tally(&folder.join(crate::shelf::TREE))?;
     let note = folder.join(NOTE);
-    let mut file = longshore_files::AtomicFile::create_in(folder)?;
     let text = format!("{} {files} {bytes}\n", boot());
-    io::Write::write_all(&mut file, text.as_bytes()).map_err(SnapshotError::of("write", &note))?;
-    Ok(file.commit_unsynced(&note)?)
+    Ok(write_unsynced(&note, text.as_bytes())?)
 }
 
 /// Whether a finished folder holds what it held when it was finished.

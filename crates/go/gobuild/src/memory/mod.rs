@@ -67,7 +67,7 @@ impl Memory {
             Verdict::Same => Recalled::Valid(record.into_value()),
             Verdict::Refreshed(fresh) => {
                 // Should this fail, the next build hashes the same files once more.
-                let _ = self.write(&path, &fresh);
+                let _ = write(&path, &fresh);
                 Recalled::Valid(fresh.into_value())
             }
             Verdict::Edited(what) => Recalled::Edited(record, what),
@@ -78,21 +78,13 @@ impl Memory {
     /// Keeps a record under `key`. Errors: the folder cannot be written.
     pub(crate) fn remember(&self, key: &Key, record: &Record) -> Result<(), longshore_files::FileError> {
         longshore_files::create_folders(&self.folder)?;
-        self.write(&self.path(key), record)?;
+        write(&self.path(key), record)?;
         self.prune();
         Ok(())
     }
 
     fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(key.0.to_hex().as_str())
-    }
-
-    fn write(&self, path: &Path, record: &Record) -> Result<(), longshore_files::FileError> {
-        use std::io::Write;
-        let mut file = longshore_files::AtomicFile::create_in(&self.folder)?;
-        // A record that a crash cuts short fails its checksum and is not used: no sync is needed.
-        file.file_mut().write_all(&record.encode()).map_err(longshore_files::FileError::of("write", path))?;
-        file.commit_unsynced(path)
     }
 
     fn prune(&self) {
@@ -124,6 +116,11 @@ impl Key {
         }
         Key(hasher.finalize())
     }
+}
+
+/// Writes a record. One that a crash cuts short fails its checksum and is not used: no sync is needed.
+fn write(path: &Path, record: &Record) -> Result<(), longshore_files::FileError> {
+    longshore_files::write_unsynced(path, &record.encode())
 }
 
 #[cfg(test)]

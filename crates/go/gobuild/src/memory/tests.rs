@@ -137,7 +137,7 @@ fn a_file_modified_just_before_is_hashed_until_it_is_old() {
             record.taken = FileInstant(stat.stamp());
         }
     }
-    sample.memory.write(&memory_path, &record).unwrap();
+    write(&memory_path, &record).unwrap();
     assert!(sample.recall().unwrap_err().ends_with("a.go changed"));
 }
 

@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use longshore_files::{AtomicFile, FileError};
+use longshore_files::{FileError, write_unsynced};
 
 /// How long a file must have been left alone to be remembered, in nanoseconds.
 const SETTLED: i128 = 1_000_000_000;
@@ -90,11 +90,8 @@ impl Memory {
             lines.push_str(&format!("{digest} {size} {modified} {changed} {inode} {name}\n"));
         }
         let text = format!("{}\n{lines}", blake3::hash(lines.as_bytes()).to_hex());
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = AtomicFile::create_in(folder)?;
-        file.file_mut().write_all(text.as_bytes()).map_err(FileError::of("write", path))?;
         // A memory that a power cut tears is noticed by its first line, and costs one more look at the files.
-        file.commit_unsynced(path)
+        write_unsynced(path, text.as_bytes())
     }
 }
 
@@ -150,6 +147,8 @@ fn read_all(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use std::thread::sleep;
     use std::time::Duration;
 
