@@ -1,4 +1,4 @@
-//! The build context: a folder of the user's, less what .dockerignore leaves out.
+//! A folder of the user's that is a build context, and the rules of .dockerignore, which [`crate::scoped`] goes by.
 //!
 //! Files are read where they are; nothing is copied first. Owners count as root's, as with BuildKit, so that it does not matter who
 //! runs a build. Contents are hashed once: a [`HashMemory`] remembers what was hashed, by size, times and inode.
@@ -10,7 +10,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use longshore_dockerfile::ignore::FolderMatches;
 use longshore_files::{FileError, FileInstant, Root, Stat};
 use longshore_snapshot::NodeKind;
 
@@ -19,18 +18,17 @@ use crate::memory::HashMemory;
 use crate::rules::Rules;
 use crate::tree::{FileNode, FileTree, TreeError, hash_reader, resolve_links};
 
-/// A context folder.
+/// A context folder, with all that is in it.
 pub(crate) struct ContextTree {
     folder: PathBuf,
     root: Root,
-    ignore: Rules,
     memory: HashMemory,
 }
 
 impl ContextTree {
     /// Opens the context in `folder`. Errors: it cannot be opened as a folder.
-    pub(crate) fn open(folder: &Path, ignore: Rules, memory: HashMemory) -> Result<Self, FileError> {
-        Ok(ContextTree { folder: folder.to_owned(), root: Root::open(folder)?, ignore, memory })
+    pub(crate) fn open(folder: &Path, memory: HashMemory) -> Result<Self, FileError> {
+        Ok(ContextTree { folder: folder.to_owned(), root: Root::open(folder)?, memory })
     }
 
     fn error<'p>(
@@ -85,24 +83,6 @@ impl ContextTree {
         }))
     }
 
-    /// Whether .dockerignore leaves what stands at `path`, in a folder of which `above` is known: a folder that is left out may still
-    /// lead to files that are not.
-    fn is_visible(&self, above: &FolderMatches, path: &Path, metadata: &Metadata) -> Result<bool, TreeError> {
-        if !self.ignore.matches_in(above, path) {
-            return Ok(true);
-        }
-        if !metadata.is_dir() || !self.ignore.may_reinclude_below(path) {
-            return Ok(false);
-        }
-        let within = self.ignore.enter(above, path);
-        for (name, metadata) in self.entries(path)? {
-            if self.is_visible(&within, &path.join(name), &metadata)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn entries(&self, folder: &Path) -> Result<Vec<(OsString, Metadata)>, TreeError> {
         let mut found = Vec::new();
         let listed = fs::read_dir(self.folder.join(folder)).map_err(self.error("list", folder))?;
@@ -129,20 +109,13 @@ impl FileTree for ContextTree {
             None => PathBuf::new(),
         };
         let Some(metadata) = self.metadata(&place)? else { return Ok(None) };
-        if !self.is_visible(&self.ignore.within(&folder), &place, &metadata)? {
-            return Ok(None);
-        }
         self.node(&place, &metadata)
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<(OsString, FileNode)>, TreeError> {
         let mut listed = Vec::new();
-        let above = self.ignore.within(folder);
         for (name, metadata) in self.entries(folder)? {
-            let path = folder.join(&name);
-            if self.is_visible(&above, &path, &metadata)?
-                && let Some(node) = self.node(&path, &metadata)?
-            {
+            if let Some(node) = self.node(&folder.join(&name), &metadata)? {
                 listed.push((name, node));
             }
         }
@@ -165,10 +138,6 @@ impl FileTree for ContextTree {
         Ok(hash)
     }
 
-    fn hides(&self, path: &Path) -> bool {
-        self.ignore.matches(path) && fs::symlink_metadata(self.folder.join(path)).is_ok()
-    }
-
     fn remember(&self) -> Result<(), FileError> {
         self.memory.save()
     }
@@ -186,6 +155,15 @@ pub(crate) fn ignore_file(dockerfile: &Path) -> PathBuf {
     let mut name = dockerfile.file_name().unwrap_or(OsStr::new("Dockerfile")).to_owned();
     name.push(".dockerignore");
     dockerfile.with_file_name(name)
+}
+
+/// A file of rules on this machine's disk; nothing where it is not there.
+pub(crate) fn read_disk(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("read", path)(error)),
+    }
 }
 
 /// Reads a file of rules; nothing where it is not there.

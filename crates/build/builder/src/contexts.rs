@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::context::{ContextTree, ignore_file, read_rules};
+use crate::context::{ContextTree, ignore_file, read_disk, read_rules};
 use crate::error::BuildError;
 use crate::fetched::{ContextError, FetchedContext};
 use crate::key::KeyWriter;
 use crate::memory::HashMemory;
 use crate::request::{Context, DockerfilePlace};
+use crate::scoped::Scoped;
 use crate::solve::{Mode, Solve, Stop, held};
 use crate::tree::FileTree;
 
@@ -73,12 +74,9 @@ impl<'a> Solve<'a> {
         let memory = HashMemory::open(self.records().hashes(&key));
         let files: Vec<PathBuf> =
             dockerfile.map(ignore_file).into_iter().chain([folder.join(".dockerignore")]).collect();
-        let ignore = read_rules(files, &mut |path| match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(longshore_files::FileError::of("read", path)(error))),
-        })?;
-        Ok(Arc::new(ContextTree::open(folder, ignore, memory).map_err(failed)?))
+        let ignore = read_rules(files, &mut |path| read_disk(path).map_err(failed))?;
+        let tree = Arc::new(ContextTree::open(folder, memory).map_err(failed)?);
+        Ok(Arc::new(Scoped { tree, folder: PathBuf::new(), ignore }))
     }
 
     /// Keeps what was hashed for the next build.

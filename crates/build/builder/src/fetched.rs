@@ -12,18 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_events::Events;
-use longshore_files::FileError;
 use longshore_oci::Digest;
 use longshore_snapshot::{NodeKind, Snapshots};
 
 use crate::archive;
 use crate::build::Builder;
-use crate::context::{ignore_file, read_rules};
+use crate::context::{ignore_file, read_disk, read_rules};
 use crate::error::BuildError;
 use crate::key::KeyWriter;
 use crate::place::{Destination, Placer};
 use crate::records::Records;
-use crate::remote::{Address, AddressError, Asked, FetchError, Fetcher, WebFile};
+use crate::remote::{Address, AddressError, Asked, FetchError, Fetcher, GitAddress, WebFile};
 use crate::request::{Credentials, DockerfilePlace, DockerfileSource};
 use crate::rules::Rules;
 use crate::scoped::Scoped;
@@ -151,15 +150,7 @@ impl FetchedContext {
         let failed =
             |source: FetchError| ContextError::Fetch { address: address.shown(), source: Box::new(source) };
         match &address.0 {
-            Address::Git(git) => {
-                let keeps = git.keep_git_folder.unwrap_or(false);
-                let Some(remote) = fetcher.repository(git, keeps, asks).map_err(failed)? else {
-                    return Ok(None);
-                };
-                let tree = fetcher.tree(&remote).map_err(failed)?;
-                let folder = PathBuf::from(&git.folder);
-                Ok(Some(FetchedContext::new(name, tree, folder)))
-            }
+            Address::Git(git) => FetchedContext::of_repository(fetcher, name, git, asks).map_err(failed),
             Address::Web(web) => {
                 let Some(WebFile { file, digest }) =
                     fetcher.named_file(web, CONTEXT, asks).map_err(failed)?
@@ -189,13 +180,8 @@ impl FetchedContext {
             |source: FetchError| ContextError::Fetch { address: address.shown(), source: Box::new(source) };
         match &address.0 {
             Address::Git(git) => {
-                let keeps = git.keep_git_folder.unwrap_or(false);
-                let Some(remote) = fetcher.repository(git, keeps, asks).map_err(failed)? else {
-                    return Ok(None);
-                };
-                let tree = fetcher.tree(&remote).map_err(failed)?;
-                let folder = PathBuf::from(&git.folder);
-                Ok(Some(FetchedContext::new(address.shown(), tree, folder).tree()))
+                let fetched = FetchedContext::of_repository(fetcher, address.shown(), git, asks);
+                Ok(fetched.map_err(failed)?.map(|context| context.tree()))
             }
             Address::Web(web) => {
                 let file = fetcher.named_file(web, CONTEXT, asks).map_err(failed)?;
@@ -204,8 +190,16 @@ impl FetchedContext {
         }
     }
 
-    fn new(name: String, tree: Arc<dyn FileTree>, folder: PathBuf) -> Self {
-        FetchedContext(Arc::new(Inner::new(name, tree, folder)))
+    fn of_repository(
+        fetcher: &Fetcher<'_>,
+        name: String,
+        git: &GitAddress,
+        asks: bool,
+    ) -> Result<Option<FetchedContext>, FetchError> {
+        let keeps = git.keep_git_folder.unwrap_or(false);
+        let Some(remote) = fetcher.repository(git, keeps, asks)? else { return Ok(None) };
+        let inner = Inner::new(name, fetcher.tree(&remote)?, PathBuf::from(&git.folder));
+        Ok(Some(FetchedContext(Arc::new(inner))))
     }
 
     /// A file that is an archive, unpacked once for all builds; nothing where it is none.
@@ -274,7 +268,7 @@ impl FetchedContext {
             DockerfilePlace::Disk(path) => {
                 let beside = ignore_file(path);
                 read_rules(vec![beside.clone(), own], &mut |path| match path == beside {
-                    true => read_disk(path),
+                    true => Ok(read_disk(path)?),
                     false => read_own(path),
                 })?
             }
@@ -290,14 +284,6 @@ impl FetchedContext {
 impl Inner {
     fn new(name: String, tree: Arc<dyn FileTree>, folder: PathBuf) -> Self {
         Inner { name, tree, folder, is_dockerfile: false, _snapshots: None }
-    }
-}
-
-fn read_disk(path: &Path) -> Result<Option<Vec<u8>>, BuildError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::of("read", path)(error).into()),
     }
 }
 
@@ -324,8 +310,7 @@ fn unpack(
     writer: &mut longshore_snapshot::Writer<'_>,
     events: &Events,
 ) -> Result<(), ContextError> {
-    let to =
-        Destination { path: PathBuf::new(), is_folder: true, owner: None, mode: None, time: None, now: 0 };
+    let to = Destination::root(0);
     let selected = Selected {
         place: PathBuf::from(CONTEXT),
         name: PathBuf::from(CONTEXT),

@@ -76,7 +76,6 @@ mod tests {
     use super::*;
     use crate::context::ContextTree;
     use crate::memory::HashMemory;
-    use crate::rules::Rules;
 
     #[test]
     fn one_slip_is_seen_anywhere_in_a_path() {
@@ -87,7 +86,7 @@ mod tests {
             longshore_files::write_atomic(&path, b"").unwrap();
         }
         let memory = HashMemory::open(folder.path().join("memory"));
-        let tree = ContextTree::open(folder.path(), Rules::default(), memory).unwrap();
+        let tree = ContextTree::open(folder.path(), memory).unwrap();
         for (path, expected) in [
             ("cmd/sevrer/main.go", Some("cmd/server/main.go")),
             ("cmd/server/mian.go", Some("cmd/server/main.go")),

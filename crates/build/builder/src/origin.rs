@@ -1,6 +1,6 @@
 //! Where COPY, ADD and the mounts of RUN take files from: `--from=` and `from=` made sense of.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use std::sync::Arc;
 
@@ -137,14 +137,7 @@ impl<'a> Solve<'a> {
     fn tree_draft(&self, tree: &dyn FileTree, path: &str) -> Result<Draft, BuildError> {
         let empty = self.snapshots().scratch();
         let mut draft = self.snapshots().draft(&empty)?;
-        let to = crate::place::Destination {
-            path: PathBuf::new(),
-            is_folder: true,
-            owner: None,
-            mode: None,
-            time: None,
-            now: self.now,
-        };
+        let to = crate::place::Destination::root(self.now);
         let mut writer = draft.writer(empty.view(&self.events)?)?;
         for selected in select(tree, path, &Filter::default())? {
             crate::place::Placer::new(tree, &mut writer, &to, &self.events).place(&selected)?;

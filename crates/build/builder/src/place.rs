@@ -31,6 +31,13 @@ pub(crate) struct Destination {
     pub(crate) now: i64,
 }
 
+impl Destination {
+    /// The root folder.
+    pub(crate) fn root(now: i64) -> Destination {
+        Destination { path: PathBuf::new(), is_folder: true, owner: None, mode: None, time: None, now }
+    }
+}
+
 /// Files that could not be put where they should.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {

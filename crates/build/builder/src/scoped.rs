@@ -1,4 +1,5 @@
-//! A tree as a build context: one folder of it as the root, less what .dockerignore leaves out.
+//! A tree as a build context: one folder of it as the root, less what .dockerignore leaves out, whether the tree is a folder of this
+//! machine or comes from elsewhere.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_dockerfile::ignore::FolderMatches;
+use longshore_files::FileError;
 
 use crate::rules::Rules;
 use crate::tree::{FileNode, FileTree, TreeError, resolve_links};
@@ -72,6 +74,10 @@ impl FileTree for Scoped {
 
     fn hides(&self, path: &Path) -> bool {
         self.ignore.matches(path) && self.node(path).is_ok_and(|node| node.is_some())
+    }
+
+    fn remember(&self) -> Result<(), FileError> {
+        self.tree.remember()
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, TreeError> {

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use longshore_files::FileError;
 use longshore_files::Stat;
+use longshore_oci::Digest;
 pub(crate) use longshore_snapshot::below_root;
 use longshore_snapshot::{NodeKind, SnapshotError, View};
 
@@ -36,6 +37,20 @@ pub(crate) struct FileNode {
 }
 
 impl FileNode {
+    /// What is on no disk and nobody's but root's, without attributes; its time in seconds since 1970.
+    pub(crate) fn new(kind: NodeKind, mode: u32, time: i64) -> FileNode {
+        FileNode {
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: (time, 0),
+            xattrs: BTreeMap::new(),
+            inode: None,
+            stat: None,
+        }
+    }
+
     pub(crate) fn is_folder(&self) -> bool {
         self.kind == NodeKind::Directory
     }
@@ -214,18 +229,20 @@ pub(crate) struct SingleFile {
 }
 
 impl SingleFile {
+    /// A file that came from elsewhere and has this digest. Its time is in seconds since 1970.
+    pub(crate) fn fetched(
+        name: OsString,
+        (content, size): (File, u64),
+        time: i64,
+        digest: &Digest,
+    ) -> SingleFile {
+        let node = FileNode::new(NodeKind::File { size }, 0o600, time);
+        let digest = *blake3::hash(digest.to_string().as_bytes()).as_bytes();
+        SingleFile { name, node, content, digest }
+    }
+
     fn root() -> FileNode {
-        let kind = NodeKind::Directory;
-        FileNode {
-            kind,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            mtime: (0, 0),
-            xattrs: BTreeMap::new(),
-            inode: None,
-            stat: None,
-        }
+        FileNode::new(NodeKind::Directory, 0o755, 0)
     }
 
     fn is_it(&self, path: &Path) -> bool {

@@ -1,17 +1,14 @@
 //! Archives that come through a pipe, on disk.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 use longshore_files::FileError;
 use longshore_oci::{Algorithm, Digest, Digester};
-use longshore_snapshot::NodeKind;
 
 use super::{CONTEXT, ContextError};
 use crate::remote::Fetcher;
-use crate::tree::{FileNode, SingleFile};
+use crate::tree::SingleFile;
 
 /// Keeps what a reader gives in a file without a name.
 pub(super) fn spool(
@@ -36,20 +33,5 @@ pub(super) fn spool(
     }
     content.rewind().map_err(FileError::of("read a file in", &folder))?;
     let digest = digester.finish();
-    Ok((single(content, size, &digest), digest))
-}
-
-fn single(content: File, size: u64, digest: &Digest) -> SingleFile {
-    let node = FileNode {
-        kind: NodeKind::File { size },
-        mode: 0o600,
-        uid: 0,
-        gid: 0,
-        mtime: (0, 0),
-        xattrs: BTreeMap::new(),
-        inode: None,
-        stat: None,
-    };
-    let digest = *blake3::hash(digest.to_string().as_bytes()).as_bytes();
-    SingleFile { name: OsString::from(CONTEXT), node, content, digest }
+    Ok((SingleFile::fetched(OsString::from(CONTEXT), (content, size), 0, &digest), digest))
 }

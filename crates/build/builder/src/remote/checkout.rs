@@ -16,7 +16,6 @@ use super::error::FetchError;
 use super::git::{Git, Resolved, quoted};
 use crate::context::ContextTree;
 use crate::memory::HashMemory;
-use crate::rules::Rules;
 use crate::tree::{FileNode, FileTree, TreeError};
 
 /// A checked-out repository. Dropped, it is removed.
@@ -56,7 +55,7 @@ impl Checkout {
         }
         let time = address.commit_time.then(|| git.time_of(&commit)).transpose()?;
         let memory = HashMemory::open(folder.path().join("hashes"));
-        let tree = ContextTree::open(&files, Rules::default(), memory)?;
+        let tree = ContextTree::open(&files, memory)?;
         let checkout = Checkout { tree, has_git_folder, time, _folder: folder };
         checkout.check_folder(Path::new(&address.folder))?;
         Ok(checkout)

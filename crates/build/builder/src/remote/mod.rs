@@ -11,7 +11,6 @@ mod git;
 mod shown;
 mod web;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
@@ -23,13 +22,12 @@ use longshore_files::{AtomicFile, FileError};
 use longshore_oci::{Algorithm, Digest};
 use longshore_snapshot::NodeKind;
 
-use self::address::GitAddress;
 use crate::error::InstructionErrorKind;
 use crate::origin::failed;
 use crate::solve::{At, Mode, Solve, Stop};
 use crate::tree::{FileNode, FileTree, SingleFile, TreeError};
 
-pub(crate) use self::address::Address;
+pub(crate) use self::address::{Address, GitAddress};
 pub use self::error::{AddressError, FetchError};
 pub(crate) use self::fetcher::{Asked, Fetcher, Remote, WebFile};
 pub(crate) use self::shown::without_credentials;
@@ -38,16 +36,7 @@ pub(crate) use self::shown::without_credentials;
 pub(crate) fn inline(name: &str, text: &[u8], now: i64, folder: &Path) -> Result<SingleFile, FileError> {
     let content = unnamed(folder, text)?;
     let kind = NodeKind::File { size: text.len() as u64 };
-    let node = FileNode {
-        kind,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime: (now, 0),
-        xattrs: BTreeMap::new(),
-        inode: None,
-        stat: None,
-    };
+    let node = FileNode::new(kind, 0o644, now);
     Ok(SingleFile { name: OsString::from(name), node, content, digest: *blake3::hash(text).as_bytes() })
 }
 

@@ -5,18 +5,16 @@
 //! costs one request and no body, and one with a checksum that is in the store none at all. Mode 0600 and the time of `Last-Modified`
 //! (1970 where the server names none) are BuildKit's (`source/http`).
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use longshore_events::{Events, Task, TaskKind};
-use longshore_files::{AtomicFile, FileError, create_folders};
+use longshore_files::{AtomicFile, FileError, create_folders, write_unsynced};
 use longshore_http::header::{ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use longshore_http::{Bytes, Client, Download, Request, StatusCode, Transfer, block_on};
 use longshore_oci::{Algorithm, Digest, Digester};
-use longshore_snapshot::NodeKind;
 use longshore_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +22,7 @@ use super::address::WebAddress;
 use super::error::FetchError;
 use super::used;
 use crate::key::{Key, KeyWriter};
-use crate::tree::{FileNode, SingleFile};
+use crate::tree::SingleFile;
 
 /// Kind of the store's cache items that hold what was fetched, each named by its digest.
 const KIND: &str = "web";
@@ -152,23 +150,8 @@ impl Web<'_> {
         }
         used(&self.item(digest))?;
         let about = content.metadata().map_err(FileError::of("look at", &path))?;
-        let node = FileNode {
-            kind: NodeKind::File { size: about.len() },
-            mode: 0o600,
-            uid: 0,
-            gid: 0,
-            mtime: (self.time(address, digest), 0),
-            xattrs: BTreeMap::new(),
-            inode: None,
-            stat: None,
-        };
-        let name = OsString::from(&address.name);
-        Ok(Some(SingleFile {
-            name,
-            node,
-            content,
-            digest: *blake3::hash(digest.to_string().as_bytes()).as_bytes(),
-        }))
+        let (name, time) = (OsString::from(&address.name), self.time(address, digest));
+        Ok(Some(SingleFile::fetched(name, (content, about.len()), time, digest)))
     }
 
     /// The time that the server gave a file, in seconds since 1970. Files from elsewhere with the same content have their own.
@@ -217,11 +200,8 @@ impl Web<'_> {
         let path = self.record_path(address);
         let bytes =
             serde_json::to_vec(record).map_err(io::Error::other).map_err(FileError::of("write", &path))?;
-        let folder = self.store.cache_folder("dockerfile").join("addresses");
-        create_folders(&folder)?;
-        let mut file = AtomicFile::create_in(&folder)?;
-        file.write_all(&bytes).map_err(FileError::of("write", &path))?;
-        Ok(file.commit_unsynced(&path)?)
+        create_folders(&self.store.cache_folder("dockerfile").join("addresses"))?;
+        Ok(write_unsynced(&path, &bytes)?)
     }
 }
 
