@@ -44,7 +44,7 @@ fn merge(from: &Path, to: &Path, marks: bool) -> Result<(), FileError> {
         folders.push((to, about));
     }
     // Times of folders last: what is put into them changes them.
-    folders.iter().rev().try_for_each(|(folder, about)| finish(folder, about))
+    folders.iter().rev().try_for_each(|(folder, about)| give(folder, about))
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), FileError> {
@@ -105,11 +105,11 @@ fn one(from: &Path, to: &Path, about: &Metadata) -> Result<(), FileError> {
         mknodat(CWD, to, kind, Mode::from_raw_mode(about.mode() & 0o7777), about.rdev())
             .map_err(|error| FileError::of("make the node", to)(error.into()))?;
     }
-    finish(to, about)
+    give(to, about)
 }
 
-/// Gives owner, mode and times.
-fn finish(path: &Path, about: &Metadata) -> Result<(), FileError> {
+/// Gives what stands at a path another's owner, mode and times.
+pub(super) fn give(path: &Path, about: &Metadata) -> Result<(), FileError> {
     lchown(path, Some(about.uid()), Some(about.gid())).map_err(FileError::of("give the owner of", path))?;
     if !about.is_symlink() {
         let mode = Permissions::from_mode(about.mode() & 0o7777);

@@ -9,15 +9,15 @@
 //! come with the container's image, are shared too.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use longshore_files::{FileError, remove_tree};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
+use super::copy::give;
 use crate::survey;
 
 /// Where the container's own files wait.
@@ -221,21 +221,6 @@ fn exists(path: &Path) -> bool {
 
 fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(FileError::of("move", from))
-}
-
-/// Gives a folder another's owner, mode and times.
-fn give(folder: &Path, about: &Metadata) -> Result<(), FileError> {
-    chown(folder, Some(about.uid()), Some(about.gid()))
-        .map_err(FileError::of("give the owner of", folder))?;
-    fs::set_permissions(folder, Permissions::from_mode(about.mode() & 0o7777))
-        .map_err(FileError::of("set the mode of", folder))?;
-    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-    let times = Timestamps {
-        last_access: time(about.atime(), about.atime_nsec()),
-        last_modification: time(about.mtime(), about.mtime_nsec()),
-    };
-    utimensat(CWD, folder, &times, AtFlags::empty())
-        .map_err(|error| FileError::of("set the times of", folder)(error.into()))
 }
 
 #[cfg(test)]
