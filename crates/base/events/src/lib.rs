@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Serialize;
 
+/// Causes of an error that a warning names.
+const MOST_CAUSES: usize = 8;
+
 /// Identifies one task among those of a process.
 pub type TaskId = u64;
 
@@ -188,6 +191,19 @@ impl Events {
     /// Says something that a person should look at.
     pub fn warn(&self, message: impl Into<String>) {
         self.listener.event(Event::Note { level: Level::Warning, message: message.into() });
+    }
+
+    /// Warns of what the work goes on without, and says why, with all causes in one line.
+    pub fn warn_because(&self, what: impl std::fmt::Display, why: &(dyn std::error::Error + 'static)) {
+        let mut said: Vec<String> = Vec::new();
+        for cause in std::iter::successors(Some(why), |error| error.source()).take(MOST_CAUSES) {
+            let message = cause.to_string();
+            // A transparent error says what its cause says.
+            if said.last() != Some(&message) {
+                said.push(message);
+            }
+        }
+        self.warn(format!("{what}: {}", said.join(": ")));
     }
 
     /// Asks all work that holds this handle to stop.

@@ -138,20 +138,6 @@ impl CommandError {
     }
 }
 
-/// An error and its causes in one line, for a warning about what the work goes on without.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
-        .take(MAX_CHAIN);
-    for message in causes.map(ToString::to_string) {
-        // A transparent error says what its cause says.
-        if said.last() != Some(&message) {
-            said.push(message);
-        }
-    }
-    said.join(": ")
-}
-
 /// Messages may have several lines, such as a compiler's: all but the first stand under the first.
 fn indented(message: &str) -> String {
     visible(message.trim_end()).replace('\n', "\n    ")

@@ -25,7 +25,7 @@ use crate::arguments::{ColorChoice, GlobalArgs, OutputFormat, ProgressStyle};
 use crate::environment::Environment;
 use crate::exit::Exit;
 
-pub(crate) use error::{CommandError, chain};
+pub(crate) use error::CommandError;
 pub(crate) use panic::report_panics;
 pub(crate) use table::{Align, Table};
 pub(crate) use text::{ago, count, size, visible};

@@ -67,8 +67,13 @@ impl KnownLayer {
 
     /// Whether a step can stand on it: times that were cut for another image are not those of the files.
     fn is_usable(&self, epoch: Option<i64>) -> bool {
-        self.clamp.is_none() || self.fits(epoch)
+        has_right_times(self.clamp, epoch)
     }
+}
+
+/// Whether files have the times of an image with this SOURCE_DATE_EPOCH whose later times were cut to `clamp`.
+pub(super) fn has_right_times(clamp: Option<i64>, epoch: Option<i64>) -> bool {
+    clamp.is_none() || clamp == epoch
 }
 
 /// The caches of a build.
@@ -129,21 +134,16 @@ impl Imports {
         let digest = layer.layer.descriptor.digest.short();
         let Some(cache) = layer.cache.and_then(|cache| self.caches.get()?.get(cache)) else { return };
         if !cache.is_lost.swap(true, Ordering::Relaxed) {
-            events.warn(format!(
-                "the cache {} is not used any further: its layer {digest} cannot be had: {}",
-                cache.name,
-                chain(why)
-            ));
+            let name = &cache.name;
+            let what = format!("the cache {name} is not used any further: its layer {digest} cannot be had");
+            events.warn_because(what, why);
         }
         self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a single result from no cache, and says why.
     pub(crate) fn leave(&self, result: &Key, why: &(dyn std::error::Error + 'static), events: &Events) {
-        events.warn(format!(
-            "a step is done again, since its result in the cache is of no use here: {}",
-            chain(why)
-        ));
+        events.warn_because("a step is done again, since its result in the cache is of no use here", why);
         held(&self.left).insert(*result);
         self.losses.fetch_add(1, Ordering::Relaxed);
     }
@@ -200,7 +200,7 @@ fn read_all(request: &CacheRequest, platforms: &[Platform], events: &Events) -> 
                 }
             }
             Err(error) if request.says_why => {
-                events.warn(format!("the cache {} is not used: {}", source.name, chain(&error)));
+                events.warn_because(format!("the cache {} is not used", source.name), &error);
             }
             Err(_) => {}
         }
@@ -263,17 +263,4 @@ fn records_of(image: &Image) -> Result<Records, CacheError> {
         other => return Err(CacheError::OtherType(other.to_owned())),
     };
     Ok((image.clone(), manifest.layers, document))
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut said: Vec<String> = Vec::new();
-    for message in causes.take(8).map(ToString::to_string) {
-        // A transparent error says what its cause says.
-        if said.last() != Some(&message) {
-            said.push(message);
-        }
-    }
-    said.join(": ")
 }

@@ -15,7 +15,6 @@ use longshore_store::Store;
 use crate::context::{Context, ContextError, OfflineError};
 use crate::images::{ImagesError, NotInPlace};
 use crate::location::Place;
-use crate::ui::chain;
 
 /// The tag of a cache in a folder where none is named; BuildKit's.
 const TAG: &str = "latest";
@@ -261,7 +260,7 @@ impl CacheArgs {
             match write_to(&cache.place, &built.image, names, (context, events)) {
                 Ok(()) => {}
                 Err(source) if cache.ignores_error && !events.is_cancelled() => {
-                    events.warn(format!("the cache {cache} was not written: {}", chain(&source)));
+                    events.warn_because(format!("the cache {cache} was not written"), &source);
                 }
                 Err(source) => return Err(CacheWriteError { name: cache.to_string(), source }),
             }
