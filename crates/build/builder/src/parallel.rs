@@ -1,4 +1,4 @@
-//! The same work on many things, on all processors.
+//! The same work on many things: on all processors, or a few at once where it waits for somebody else.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ const BATCH: usize = 16;
 /// More threads than this wait for the disk together.
 const MOST_THREADS: usize = 8;
 
-/// What `work` makes of each item, in their order. Errors: that of one of the items; the rest is not begun.
+/// What `work` makes of each item, in their order, on all processors. Errors: that of one of the items; the rest is not begun.
 pub(crate) fn map<T, R, E>(items: &[T], work: impl Fn(&T) -> Result<R, E> + Sync) -> Result<Vec<R>, E>
 where
     T: Sync,
@@ -23,10 +23,37 @@ where
 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let threads = processors.min(items.len() / FEW);
+    on(threads, BATCH.min(items.len().div_ceil(threads.max(1))), items, work)
+}
+
+/// Does `work` on each item, on at most so many at once. Errors: as for [`map`].
+pub(crate) fn for_each<T, E>(
+    most: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), E> + Sync,
+) -> Result<(), E>
+where
+    T: Sync,
+    E: Send,
+{
+    on(most.min(items.len()), 1, items, work).map(drop)
+}
+
+/// The same on so many threads, which take so many items at once.
+fn on<T, R, E>(
+    threads: usize,
+    batch: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E>
+where
+    T: Sync,
+    R: Send,
+    E: Send,
+{
     if threads < 2 {
         return items.iter().map(work).collect();
     }
-    let batch = BATCH.min(items.len().div_ceil(threads));
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let failure = Mutex::new(None);
     let take = || {
@@ -65,6 +92,20 @@ mod tests {
             let doubled: Result<Vec<usize>, ()> = map(&items, |item| Ok(item * 2));
             assert_eq!(doubled, Ok((0..count).map(|item| item * 2).collect()), "{count}");
         }
+    }
+
+    #[test]
+    fn a_few_are_worked_on_at_once() {
+        // Each waits for two others: fewer at once would never end.
+        let (barrier, now) = (std::sync::Barrier::new(3), AtomicUsize::new(0));
+        let items: Vec<usize> = (0..21).collect();
+        let done = for_each(3, &items, |_| {
+            let others = now.fetch_add(1, Ordering::SeqCst);
+            barrier.wait();
+            now.fetch_sub(1, Ordering::SeqCst);
+            if others < 3 { Ok(()) } else { Err(others) }
+        });
+        assert_eq!(done, Ok(()));
     }
 
     #[test]

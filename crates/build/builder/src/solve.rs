@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use longshore_dockerfile::{Base, Dockerfile, Instruction, InstructionKind, StageGraph};
 use longshore_events::Events;
 use longshore_oci::Platform;
-use longshore_snapshot::{Chain, Snapshots, View};
+use longshore_snapshot::{Chain, Snapshot, Snapshots, View};
 use longshore_store::Writer;
 
 use crate::base::at_from;
@@ -112,6 +112,8 @@ pub(crate) struct Solve<'a> {
     /// What steps are called that were looked at.
     pub(crate) labels: Mutex<BTreeMap<(usize, usize), String>>,
     pub(crate) told: Mutex<Told>,
+    /// Results that were found to be unpacked here.
+    pub(crate) here: Mutex<HashMap<Key, Snapshot>>,
 }
 
 /// An instruction with its place in its stage.
@@ -165,6 +167,7 @@ impl<'a> Solve<'a> {
             done: Mutex::new(done),
             labels: Mutex::default(),
             told: Mutex::default(),
+            here: Mutex::default(),
         }
     }
 
@@ -223,6 +226,8 @@ impl<'a> Solve<'a> {
     fn forget(&self) {
         self.slots.iter().for_each(Slot::forget);
         *held(&self.told) = Told::default();
+        // With other snapshots it may be elsewhere.
+        held(&self.here).clear();
     }
 
     /// Hears from the isolation with which snapshots files are made and read.

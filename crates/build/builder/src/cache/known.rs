@@ -1,7 +1,7 @@
 //! Results that are known: unpacked here, or a layer in a cache or in the store.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use longshore_events::{Events, Task, TaskKind};
 use longshore_image::layer::{Layer, Timestamps};
@@ -10,9 +10,10 @@ use longshore_oci::Digester;
 use longshore_oci::media_type::{self, Compression};
 use longshore_snapshot::{Chain, LayerOptions, Snapshot, StepLayer};
 
-use super::import::KnownLayer;
+use super::import::{KnownLayer, has_right_times};
 use crate::error::BuildError;
 use crate::key::{Key, KeyWriter};
+use crate::parallel;
 use crate::records::StoredLayer;
 use crate::solve::{Solve, held};
 use crate::state::Step;
@@ -48,11 +49,16 @@ impl<'a> Solve<'a> {
 
     /// A result, if it need not be made.
     pub(crate) fn known(&self, result: &Key) -> Result<Option<Known>, BuildError> {
+        // Nothing that is here goes while the build runs, and each layer is asked for several times.
+        if let Some(snapshot) = held(&self.here).get(result) {
+            return Ok(Some(Known::Here(snapshot.clone())));
+        }
         let epoch = self.request.source_date_epoch;
         if let Some(snapshot) = self.snapshots().get(&result.snapshot())? {
             // It may have come as a layer whose times were cut for another image.
             let clamp = self.records().layer(result).and_then(|stored| stored.clamp);
-            if clamp.is_none() || clamp == epoch {
+            if has_right_times(clamp, epoch) {
+                held(&self.here).insert(*result, snapshot.clone());
                 return Ok(Some(Known::Here(snapshot)));
             }
         }
@@ -65,7 +71,7 @@ impl<'a> Solve<'a> {
     /// A result that came with a cache in an earlier build and went into an image.
     fn stored(&self, result: &Key) -> Result<Option<Known>, BuildError> {
         let epoch = self.request.source_date_epoch;
-        let is_usable = |stored: &StoredLayer| stored.clamp.is_none() || stored.clamp == epoch;
+        let is_usable = |stored: &StoredLayer| has_right_times(stored.clamp, epoch);
         let Some(stored) = self.records().layer(result).filter(is_usable) else { return Ok(None) };
         if self.imports.is_left(result) || !self.writer.has(&stored.descriptor)? {
             return Ok(None);
@@ -108,19 +114,9 @@ impl<'a> Solve<'a> {
                 wanted.push((step.snapshot, known));
             }
         }
-        let wanted = Mutex::new(wanted.into_iter());
-        let work = || -> Result<(), BuildError> {
-            loop {
-                self.events.check()?;
-                let Some((result, known)) = held(&wanted).next() else { return Ok(()) };
-                self.bring(&result, &known)?;
-            }
-        };
-        let count = held(&wanted).len().min(MOST_AT_ONCE);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-            let ended = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(BuildError::Thread)));
-            ended.fold(Ok(()), Result::and)
+        parallel::for_each(MOST_AT_ONCE, &wanted, |(result, known)| {
+            self.events.check()?;
+            self.bring(result, known).map(drop)
         })
     }
 
