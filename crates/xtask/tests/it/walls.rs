@@ -31,6 +31,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "builder",
         &["dockerfile", "snapshot", "sandbox", "image", "store", "http", "process", "files"],
     ),
+    ("run", "runtime", &[]),
     ("ship", "config", &["golang", "files"]),
 ];
 
@@ -38,7 +39,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 const OUTSIDE: [&str; 3] = ["longshore", "longshore-testkit", "xtask"];
 
 /// Rooms that compute or write files, and therefore know no network and no async runtime, however far down.
-const WITHOUT_NETWORK: [&str; 12] = [
+const WITHOUT_NETWORK: [&str; 13] = [
     "events",
     "files",
     "process",
@@ -50,6 +51,7 @@ const WITHOUT_NETWORK: [&str; 12] = [
     "dockerfile",
     "sandbox",
     "snapshot",
+    "runtime",
     "config",
 ];
 const NETWORK: [&str; 7] = ["tokio", "async-std", "smol", "reqwest", "hyper", "rustls", "ureq"];
