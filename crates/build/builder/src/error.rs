@@ -19,7 +19,7 @@ use crate::place::PlaceError;
 use crate::remote::{FetchError, without_credentials};
 use crate::select::SelectError;
 use crate::tree::TreeError;
-use crate::users::UnknownUser;
+use longshore_sandbox::UnknownUser;
 
 /// A place in a Dockerfile, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,7 +48,7 @@ mod state;
 mod step;
 mod transfer;
 mod tree;
-mod users;
+
 mod workdir;
 
 pub use archive::ArchiveError;
@@ -59,6 +59,7 @@ pub use fetched::{
     ContextAddress, ContextError, ContextRequest, ContextSource, FetchedContext, fetch_context,
 };
 pub use files::{BuiltFiles, FileChoice};
+pub use longshore_sandbox::UnknownUser;
 pub use place::PlaceError;
 pub use remote::{AddressError, FetchError};
 pub use request::{
@@ -68,4 +69,3 @@ pub use request::{
 pub use select::SelectError;
 pub use source::{Advice, AdvisedMount, ImageSource, Isolate, StageFiles, StepAdvisor, StepFacts};
 pub use tree::TreeError;
-pub use users::UnknownUser;

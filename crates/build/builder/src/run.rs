@@ -21,7 +21,7 @@ use crate::source::{StageFiles, StepFacts};
 use crate::state::StageState;
 use crate::step::Doing;
 use crate::transfer::MAX_USERS;
-use crate::users::{Identity, process_identity};
+use longshore_sandbox::{Identity, process_identity};
 
 /// Host name that steps see; BuildKit's, since build scripts were seen to print it into files.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -168,7 +168,10 @@ impl<'a> Solve<'a> {
             user: User { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone() },
             hostname: HOSTNAME.to_owned(),
             network: command.network,
+            address: None,
             insecure: command.insecure,
+            rights: longshore_sandbox::Rights::default(),
+            read_only: false,
             hosts: self.request.hosts.clone(),
             limits: self.request.limits.clone(),
             input: None,

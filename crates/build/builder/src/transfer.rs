@@ -22,7 +22,7 @@ use crate::solve::{At, Mode, Solve, Stop, held};
 use crate::state::StageState;
 use crate::step::Doing;
 use crate::tree::{FileTree, names_folder};
-use crate::users::{file_owner, needs_lookup};
+use longshore_sandbox::{file_owner, needs_lookup};
 
 /// Largest /etc/passwd or /etc/group that is read, in bytes.
 pub(crate) const MAX_USERS: u64 = 1 << 20;

@@ -26,7 +26,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A step's groups. Gone when this is dropped, which must be after the last process in them.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     folders: Vec<PathBuf>,
     asked: bool,
 }
@@ -55,9 +55,11 @@ fn settings(limits: &Limits) -> Vec<Setting> {
         let values = [quota.to_string(), format!("{quota} {PERIOD}")];
         settings.push(Setting { controller: "cpu", files, values, what: "processor time", asked: true });
     }
-    let values = [PROCESSES.to_string(), PROCESSES.to_string()];
+    let processes = limits.processes.unwrap_or(PROCESSES).to_string();
+    let values = [processes.clone(), processes];
     let files = ["pids.max"; 2];
-    settings.push(Setting { controller: "pids", files, values, what: "processes", asked: false });
+    let asked = limits.processes.is_some();
+    settings.push(Setting { controller: "pids", files, values, what: "number of processes", asked });
     settings
 }
 
@@ -75,7 +77,8 @@ impl Group {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (mounts, own) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
         let name = format!("{NAME}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let asked = limits.memory.is_some() || limits.processors.is_some() || limits.cgroup_parent.is_some();
+        let numbers = [limits.memory, limits.processors, limits.processes];
+        let asked = numbers.iter().any(Option::is_some) || limits.cgroup_parent.is_some();
         let mut group = Group { folders: Vec::new(), asked };
         for setting in settings(limits) {
             let set = tree(&mounts, &own, setting.controller, limits.cgroup_parent.as_deref())
@@ -116,8 +119,13 @@ impl Group {
         }
     }
 
+    /// The folders of the groups, one for each tree of controllers.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// Which limits the group has run into so far.
-    pub(crate) fn exceeded(&self) -> Exceeded {
+    pub fn exceeded(&self) -> Exceeded {
         // Each has the file of its controller and version alone; what cannot be read tells of nothing.
         let counted = |file: &str, name: &str| {
             let texts = self.folders.iter().filter_map(|folder| fs::read_to_string(folder.join(file)).ok());

@@ -12,7 +12,7 @@ use rustix::net::{
 };
 
 /// Sends a descriptor, or the news that there is none.
-pub(crate) fn send(to: &UnixStream, descriptor: Option<&OwnedFd>) -> Result<(), Errno> {
+pub fn send(to: &UnixStream, descriptor: Option<&OwnedFd>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut buffer = SendAncillaryBuffer::new(&mut space);
     let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_fd()).collect();
@@ -23,7 +23,7 @@ pub(crate) fn send(to: &UnixStream, descriptor: Option<&OwnedFd>) -> Result<(), 
 }
 
 /// Receives what [`send`] sent; none too when the other end is gone.
-pub(crate) fn receive(from: &UnixStream) -> Result<Option<OwnedFd>, Errno> {
+pub fn receive(from: &UnixStream) -> Result<Option<OwnedFd>, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut buffer = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];

@@ -16,7 +16,8 @@
 mod capabilities;
 mod cgroup;
 mod child;
-mod descriptor;
+mod contain;
+pub mod descriptor;
 mod error;
 mod foreign;
 mod inside;
@@ -24,26 +25,35 @@ mod isolation;
 mod mounts;
 mod owners;
 mod plain;
+mod rights;
 mod root;
 mod run;
 mod seccomp;
 mod secret;
+mod start;
 mod step;
 mod survey;
 #[expect(unsafe_code, reason = "system calls that no safe crate offers")]
 mod sys;
+mod users;
 mod wire;
 
+pub use capabilities::UnknownCapability;
+pub use cgroup::Group;
 pub use child::enter_if_child;
+pub use contain::{Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join};
 pub use error::SandboxError;
 pub use foreign::{ForeignPlatform, foreign_platforms};
 pub use inside::{continue_inside, inside};
 pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
 pub use owners::read_owners;
+pub use rights::{Filter, Rights};
 pub use root::Root;
 pub use run::run;
 pub use secret::SecretBytes;
+pub use start::{SelfCommand, start_self};
 pub use step::{
     Ended, Exceeded, Limits, Mount, MountKind, Network, Status, Step, Stream, Ulimit, UlimitError, User,
 };
 pub use survey::survey;
+pub use users::{Identity, UnknownUser, file_owner, needs_lookup, process_identity};

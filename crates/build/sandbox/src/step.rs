@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Resource;
 
 use crate::wire::{wire_enum, wire_struct};
-use crate::{Isolation, Root, SecretBytes};
+use crate::{Isolation, Rights, Root, SecretBytes};
 
 /// One process to run, with all that it may see.
 #[derive(Debug, Clone)]
@@ -33,8 +33,14 @@ pub struct Step {
     pub hostname: String,
     /// The network inside.
     pub network: Network,
+    /// IPv4 address that a network of its own has on its loopback interface beside 127.0.0.1, as a number.
+    pub address: Option<u32>,
     /// All capabilities, no system call filter, /proc and /sys as they are: `RUN --security=insecure`.
     pub insecure: bool,
+    /// What its program may do, unless it is `insecure`.
+    pub rights: Rights,
+    /// Whether the root folder may only be read.
+    pub read_only: bool,
     /// Further lines of /etc/hosts: name and address.
     pub hosts: Vec<(String, String)>,
     /// Limits on what it may use.
@@ -80,6 +86,8 @@ pub struct Limits {
     pub shm_size: u64,
     /// Most memory of all processes together, in bytes.
     pub memory: Option<u64>,
+    /// Most processes and threads; without, 8,192 where groups can be made.
+    pub processes: Option<u64>,
     /// Processor time of all processes together, in thousandths of one processor's.
     pub processors: Option<u64>,
     /// The control group in which the step's is made, from the root of the tree; otherwise one by this process's own.
@@ -93,6 +101,7 @@ impl Default for Limits {
             ulimits: Vec::new(),
             shm_size: 64 << 20,
             memory: None,
+            processes: None,
             processors: None,
             cgroup_parent: None,
         }
@@ -296,7 +305,7 @@ wire_enum!(Status { 0 => Exited(code), 1 => Signalled(signal) });
 wire_struct!(Mount { target, kind });
 wire_struct!(User { uid, gid, groups });
 wire_struct!(Ulimit { name, soft, hard });
-wire_struct!(Limits { ulimits, shm_size, memory, processors, cgroup_parent });
+wire_struct!(Limits { ulimits, shm_size, memory, processes, processors, cgroup_parent });
 wire_struct!(Step {
     isolation,
     root,
@@ -307,7 +316,10 @@ wire_struct!(Step {
     user,
     hostname,
     network,
+    address,
     insecure,
+    rights,
+    read_only,
     hosts,
     limits,
     input,

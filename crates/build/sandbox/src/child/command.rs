@@ -18,21 +18,37 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::supervisor;
 use super::{Fault, Report, cannot_start, report};
 use crate::sys::Instruction;
-use crate::{Isolation, Status, Step, Ulimit, capabilities, descriptor, foreign, seccomp, sys};
+use crate::{Filter, Isolation, Status, Step, Ulimit, capabilities, descriptor, foreign, seccomp, sys};
 
 /// Where a program is looked for when the environment has no PATH, as runc does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What can be made ready before the fork.
 pub(crate) struct Start {
-    input: OwnedFd,
+    input: Option<OwnedFd>,
     arguments: Vec<CString>,
     environment: Vec<CString>,
     filter: Vec<Instruction>,
+    /// Whether its input is a terminal that it is to control.
+    pub(crate) terminal: bool,
+    /// The process that it must not outlive, once it is who it will be: a change of ids would make the kernel forget an earlier wish.
+    pub(crate) follows: bool,
+}
+
+impl Start {
+    fn install(&self) -> Result<(), Errno> {
+        if self.filter.is_empty() { Ok(()) } else { sys::install_filter(&self.filter) }
+    }
 }
 
 /// Makes ready what does not depend on the new process.
 pub(crate) fn prepare(step: &Step) -> Result<Start, Fault> {
+    let input = input(step.input.as_deref()).map_err(Fault::plain("make the input"))?;
+    prepare_with(step, Some(input))
+}
+
+/// The same for a process that keeps the input that it has, or gets this one.
+pub(crate) fn prepare_with(step: &Step, input: Option<OwnedFd>) -> Result<Start, Fault> {
     let fault = |what: &'static str| Fault::plain(what);
     let strings =
         |texts: &[OsString]| texts.iter().map(sys::c_string).collect::<Result<Vec<CString>, Errno>>();
@@ -42,10 +58,16 @@ pub(crate) fn prepare(step: &Step) -> Result<Start, Fault> {
         .map(|(name, value)| OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()))
         .collect();
     Ok(Start {
-        input: input(step.input.as_deref()).map_err(fault("make the input"))?,
+        input,
         arguments: strings(&step.arguments).map_err(fault("pass the arguments"))?,
         environment: strings(&assignments).map_err(fault("pass the environment"))?,
-        filter: if step.insecure { Vec::new() } else { seccomp::default_profile() },
+        filter: if step.insecure || step.rights.filter == Filter::None {
+            Vec::new()
+        } else {
+            seccomp::default_profile()
+        },
+        terminal: false,
+        follows: false,
     })
 }
 
@@ -64,7 +86,7 @@ fn input(bytes: Option<&[u8]>) -> Result<OwnedFd, Errno> {
 }
 
 /// Becomes the program. Returns an exit code only if that failed, which it has reported.
-pub(super) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> i32 {
+pub(crate) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> i32 {
     if let Err(fault) = become_user(step, start, supervisor) {
         report(control, &Report::Failed(fault));
         return 1;
@@ -102,7 +124,12 @@ pub(crate) fn main_in(control: &UnixStream, step: &Step, start: &Start, root: &P
 fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> Result<(), Fault> {
     let fault = |what: &'static str| Fault::plain(what);
     setsid().map_err(fault("start a session"))?;
-    dup2_stdin(start.input.as_fd()).map_err(fault("connect the input"))?;
+    if let Some(input) = &start.input {
+        dup2_stdin(input.as_fd()).map_err(fault("connect the input"))?;
+    }
+    if start.terminal {
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(fault("take the terminal"))?;
+    }
     own_output(step);
     for ulimit in &step.limits.ulimits {
         limit(ulimit).map_err(Fault::plain(&format!("set the limit {}", ulimit.name)))?;
@@ -112,16 +139,22 @@ fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> R
     if step.insecure {
         supervised(supervisor).map_err(fault("hand system calls to the init"))?;
     } else {
-        capabilities::keep_default().map_err(fault("give capabilities up"))?;
+        capabilities::keep(step.rights.set()).map_err(fault("give capabilities up"))?;
         supervised(supervisor).map_err(fault("hand system calls to the init"))?;
         // While it may: later, only a process that gives up set-user-id programs may filter itself.
-        match sys::install_filter(&start.filter) {
+        match start.install() {
             // Without namespaces it may not: then the filter of the container around holds.
             Err(Errno::ACCESS) if !step.isolation.has_namespaces() => {}
             answer => answer.map_err(fault("filter system calls"))?,
         }
     }
     take_ids(step).map_err(fault("become the user"))?;
+    if start.follows {
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(fault("follow the parent process"))?;
+    }
+    if step.rights.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).map_err(fault("forgo new privileges"))?;
+    }
     rustix::process::chdir(&step.folder).map_err(Fault::of("enter the working folder", &step.folder))
 }
 

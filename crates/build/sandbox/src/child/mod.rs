@@ -21,6 +21,8 @@ use crate::{SandboxError, Status, Step, sys};
 
 /// The name under which the keeper of a step is started.
 pub(crate) const KEEPER: &str = "longshore: sandbox";
+/// The name under which the usher of a program that joins a container is started.
+pub(crate) const USHER: &str = "longshore: usher";
 /// The name under which a rung is tried.
 pub(crate) const TRIAL: &str = "longshore: sandbox trial";
 /// The name under which the entrance of a user namespace is started.
@@ -33,6 +35,7 @@ pub fn enter_if_child() {
     let Some(name) = std::env::args_os().next() else { return };
     let code = match name.to_str() {
         Some(KEEPER) => keeper::main(),
+        Some(USHER) => crate::contain::usher(),
         Some(ENTRANCE) => crate::inside::enter(),
         Some(TRIAL) => crate::survey::child(),
         _ => return,

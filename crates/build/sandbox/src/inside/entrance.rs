@@ -69,7 +69,7 @@ fn map_oneself(uid: u32, gid: u32) -> Result<(), Fault> {
         ("/proc/self/gid_map", format!("0 {gid} 1\n")),
     ];
     for (path, text) in texts {
-        super::maps::write_whole(path, &text).map_err(Fault::of_io("write", path))?;
+        super::write_whole(path, &text).map_err(Fault::of_io("write", path))?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) enum Maps {
 }
 
 /// Writes a file of the kernel's, which takes its content in one piece or not at all.
-pub(super) fn write_whole(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
+pub(crate) fn write_whole(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
     match file.write(text.as_bytes())? {
         count if count == text.len() => Ok(()),

@@ -15,7 +15,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
 pub(crate) use entrance::main as enter;
-pub(crate) use maps::Maps;
+pub(crate) use maps::{Maps, write_whole};
 
 use crate::child::{ENTRANCE, Fault};
 use crate::wire::{self, wire_enum, wire_struct};

@@ -34,6 +34,11 @@ struct Sources {
 
 /// Builds the root folder in the present mount namespace, which must be the caller's own, and makes it the root.
 pub(crate) fn enter_root(step: &Step) -> Result<Place, Fault> {
+    enter_root_with(step, |_| ())
+}
+
+/// The same, with something more that is mounted between /sys and the step's own mounts.
+pub(crate) fn enter_root_with(step: &Step, more: impl FnOnce(&mut Place)) -> Result<Place, Fault> {
     let step_root = base::open(&step.root, step.insecure)?;
     let sources = Sources {
         mounts: step.mounts.iter().map(open_source).collect::<Result<_, Fault>>()?,
@@ -47,10 +52,14 @@ pub(crate) fn enter_root(step: &Step) -> Result<Place, Fault> {
     system::mount_proc(&mut place, step.insecure)?;
     devices::mount(&mut place, &sources.devices, step)?;
     system::mount_system(&mut place, sources.system, step)?;
+    more(&mut place);
     contents.mount_texts(&mut place)?;
     for (index, (mount, source)) in step.mounts.iter().zip(sources.mounts).enumerate() {
         let prepared = source.or_else(|| contents.secret(index));
         place_mount(&mut place, mount, prepared, step)?;
+    }
+    if step.read_only {
+        place.make_read_only()?;
     }
     place.become_root()?;
     Ok(place)

@@ -72,7 +72,7 @@ impl Place {
     }
 
     /// Attaches a mount at a path, and makes what is missing there: folders, and a file under a file.
-    pub(super) fn mount(&mut self, mount: BorrowedFd<'_>, target: &Path) -> Result<(), Fault> {
+    pub(crate) fn mount(&mut self, mount: BorrowedFd<'_>, target: &Path) -> Result<(), Fault> {
         let is_folder = fstat(mount)
             .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
             .map_err(Fault::of("look at what is mounted at", target))?;
@@ -124,6 +124,12 @@ impl Place {
         let after = times(&fstat(&parent)?).1;
         self.stubs.push(Stub { parent, name: name.to_owned(), before, after });
         Ok(())
+    }
+
+    /// Forbids writing to the root folder itself; what is mounted over it stays as it is.
+    pub(super) fn make_read_only(&self) -> Result<(), Fault> {
+        tree::restrict(&self.root, tree::Attributes::READ_ONLY, false)
+            .map_err(Fault::of("make read-only", "/"))
     }
 
     /// Makes it the root of this process and of all that it starts, and lets go of the machine's.

@@ -6,7 +6,7 @@ mod signals;
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -43,6 +43,35 @@ pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
     let answer = unsafe { libc::fork() };
     check(answer.into())?;
     Ok(Pid::from_raw(answer))
+}
+
+/// Forks into new namespaces (`CLONE_NEW*`), of whose processes the child is the first. `None` in the child.
+///
+/// Under the same condition as [`fork`]. What the C library does around a fork is left out: the child must not start threads.
+pub(crate) fn fork_into(namespaces: u32) -> Result<Option<Pid>, Errno> {
+    let flags = u64::from(namespaces) | u64::from(libc::SIGCHLD.unsigned_abs());
+    // SAFETY: without a stack of its own the child goes on with a copy of this one, as after a fork; the process has one thread. The order
+    // of the arguments differs by machine only in those that are null.
+    let answer = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+    let pid = i32::try_from(check(answer)?).map_err(|_| Errno::OVERFLOW)?;
+    Ok(Pid::from_raw(pid))
+}
+
+/// The user namespace that another one was made in (ioctl_ns(2)).
+pub(crate) fn parent_namespace(namespace: &OwnedFd) -> Result<OwnedFd, Errno> {
+    /// `_IO(0xb7, 0x2)`: NS_GET_PARENT.
+    const GET_PARENT: u64 = 0xb702;
+    // SAFETY: it takes no argument, and the descriptor that it returns is owned by nobody else.
+    unsafe {
+        let answer = libc::ioctl(namespace.as_raw_fd(), GET_PARENT as libc::Ioctl);
+        check(answer.into())?;
+        Ok(OwnedFd::from_raw_fd(answer))
+    }
+}
+
+/// Whether the process has one thread, as [`fork`] needs it.
+pub(crate) fn is_single_threaded() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
 /// Replaces the program. Returns only if that failed.
@@ -135,6 +164,31 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
         check(libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request).into())
             .map(drop)
     }
+}
+
+/// Gives the loopback interface an IPv4 address beside 127.0.0.1, by an alias of it (netdevice(7)).
+pub(crate) fn loopback_address(address: u32) -> Result<(), Errno> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: zeroed requests and addresses are valid; the request lives through the calls and is of the kind that both take, and an
+    // address of this family has the layout of sockaddr_in.
+    unsafe {
+        for (request_code, number) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, u32::MAX)] {
+            let mut request: libc::ifreq = std::mem::zeroed();
+            for (to, from) in request.ifr_name.iter_mut().zip(b"lo:1") {
+                *to = (*from).cast_signed();
+            }
+            let place = (&raw mut request.ifr_ifru).cast::<libc::sockaddr_in>();
+            (*place).sin_family = libc::sa_family_t::try_from(libc::AF_INET).unwrap_or_default();
+            (*place).sin_addr.s_addr = number.to_be();
+            check(libc::ioctl(socket.as_fd().as_raw_fd(), request_code, &raw const request).into())?;
+        }
+    }
+    Ok(())
 }
 
 /// Enters new namespaces. The process must have one thread.

@@ -6,13 +6,15 @@
 
 /// Who a process runs as, or whom files belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+pub struct Identity {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
     /// All groups, the first one included.
-    pub(crate) groups: Vec<u32>,
+    pub groups: Vec<u32>,
     /// Home folder, where the user has an entry.
-    pub(crate) home: Option<String>,
+    pub home: Option<String>,
 }
 
 /// A user or group that the image does not know.
@@ -47,7 +49,7 @@ fn number(fields: &[&str], index: usize) -> Option<u32> {
 }
 
 /// `USER[:GROUP]` of USER: names and numbers, looked up in the image's files (empty ones where it has none).
-pub(crate) fn process_identity(user: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, UnknownUser> {
+pub fn process_identity(user: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, UnknownUser> {
     let (user, wanted_group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
     let (users, groups) = (entries(passwd), entries(group));
     let id: Option<u32> = user.parse().ok();
@@ -85,12 +87,12 @@ fn group_id(name: &str, groups: &[Entry<'_>]) -> Result<u32, UnknownUser> {
 }
 
 /// Whether names must be looked up to know the owner: numbers alone need no file of the image.
-pub(crate) fn needs_lookup(owner: &str) -> bool {
+pub fn needs_lookup(owner: &str) -> bool {
     owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err())
 }
 
 /// `USER[:GROUP]` of `--chown`: a number without a group is its own group; a name's group is that of its entry.
-pub(crate) fn file_owner(owner: &str, passwd: &[u8], group: &[u8]) -> Result<(u32, u32), UnknownUser> {
+pub fn file_owner(owner: &str, passwd: &[u8], group: &[u8]) -> Result<(u32, u32), UnknownUser> {
     let (user, wanted_group) =
         owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
     let wanted_group = wanted_group.filter(|name| !name.is_empty());
