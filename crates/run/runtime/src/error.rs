@@ -74,8 +74,13 @@ pub enum RuntimeErrorKind {
     #[error("it was not done after {} s", .0.as_secs_f64())]
     Timeout(Duration),
     /// The machine, or the engine, refused something.
-    #[error("{0}")]
-    Failed(#[source] Cause),
+    #[error("{cause}")]
+    Failed {
+        /// What was refused.
+        cause: Cause,
+        /// What a person can do about it.
+        hint: Option<String>,
+    },
 }
 
 impl RuntimeError {

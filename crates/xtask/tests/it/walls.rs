@@ -32,6 +32,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         &["dockerfile", "snapshot", "sandbox", "image", "store", "http", "process", "files"],
     ),
     ("run", "runtime", &[]),
+    ("run", "container", &["runtime", "sandbox", "snapshot", "image", "store", "files"]),
     ("ship", "config", &["golang", "files"]),
 ];
 

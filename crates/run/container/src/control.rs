@@ -1,0 +1,160 @@
+//! Ending containers and waiting for their end.
+
+use std::time::{Duration, Instant};
+
+use longshore_runtime::{ContainerState, ExitStatus, RuntimeError, RuntimeErrorKind, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{ContainerError, failed};
+use crate::folder::Container;
+use crate::record::{Known, Record};
+use crate::state::{TICK, is_alive};
+
+/// How long a monitor may take to write down what became of its container.
+const BOOKKEEPING: Duration = Duration::from_secs(5);
+
+impl Container {
+    /// Sends a signal, by its number, to process 1.
+    pub fn signal(&self, signal: i32) -> Result<(), RuntimeError> {
+        const ACTION: &str = "send a signal to";
+        let (record, known) = self.running(ACTION)?;
+        self.send(&known.state, signal).map_err(failed(ACTION, &record.name))
+    }
+
+    /// Asks it to end, and kills it after `timeout`, or after the time that its settings name. It is not started again. One that has
+    /// ended is left as it is.
+    pub fn stop(&self, timeout: Option<Duration>) -> Result<(), RuntimeError> {
+        const ACTION: &str = "stop";
+        let record = self.record(ACTION)?;
+        let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
+        let Some(known) = self.known(&record).map_err(problem)?.filter(|known| is_alive(known.state.status))
+        else {
+            return Ok(());
+        };
+        self.write("stop", &true).map_err(problem)?;
+        let timeout = timeout.unwrap_or(record.program.stop_timeout);
+        if !timeout.is_zero() {
+            self.send(&known.state, record.program.stop_signal).map_err(problem)?;
+            if self.ended_within(&record, Some(timeout)).map_err(problem)?.is_some() {
+                return Ok(());
+            }
+        }
+        // Read anew: it may have been started again in between.
+        let known = self.known(&record).map_err(problem)?.filter(|known| is_alive(known.state.status));
+        let Some(known) = known else { return Ok(()) };
+        self.send(&known.state, Signal::KILL.as_raw()).map_err(problem)?;
+        match self.ended_within(&record, Some(BOOKKEEPING)).map_err(problem)? {
+            Some(_) => Ok(()),
+            None => {
+                Err(RuntimeError::new(ACTION, &record.name, RuntimeErrorKind::Timeout(timeout + BOOKKEEPING)))
+            }
+        }
+    }
+
+    /// Waits until it has ended for good; `None` if the time is over first.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<ExitStatus>, RuntimeError> {
+        const ACTION: &str = "wait for";
+        let record = match self.record(ACTION) {
+            // Removed as soon as it had ended.
+            Err(error) if matches!(error.kind, RuntimeErrorKind::NoContainer) => return Err(error),
+            record => record?,
+        };
+        self.ended_within(&record, timeout).map_err(failed(ACTION, &record.name))
+    }
+
+    /// Removes it with its files and logs. Errors: it runs, and is not to be killed.
+    pub fn remove(&self, force: bool) -> Result<(), RuntimeError> {
+        const ACTION: &str = "remove";
+        let record = self.record(ACTION)?;
+        let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
+        if self.known(&record).map_err(problem)?.is_some_and(|known| is_alive(known.state.status)) {
+            if !force {
+                return Err(RuntimeError::new(ACTION, &record.name, RuntimeErrorKind::Running));
+            }
+            self.stop(Some(Duration::ZERO))?;
+        }
+        self.remove_files(&record.name).map_err(problem)
+    }
+
+    fn running(&self, action: &'static str) -> Result<(Record, Known), RuntimeError> {
+        let record = self.record(action)?;
+        let known = self.known(&record).map_err(failed(action, &record.name))?;
+        match known.filter(|known| known.state.process.is_some()) {
+            Some(known) => Ok((record, known)),
+            None => Err(RuntimeError::new(action, &record.name, RuntimeErrorKind::NotRunning)),
+        }
+    }
+
+    fn send(&self, state: &ContainerState, signal: i32) -> Result<(), ContainerError> {
+        let Some(pid) = state.process.and_then(|process| Pid::from_raw(process.cast_signed())) else {
+            // Between two runs.
+            return Ok(());
+        };
+        // SAFETY-free: every number of a real-time signal is one that the kernel takes.
+        let signal = Signal::from_named_raw(signal)
+            .ok_or_else(|| ContainerError::new(format!("the signal {signal} cannot be sent")))?;
+        let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|handle| pidfd_send_signal(handle, signal));
+        match sent {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(ContainerError::new(format!(
+                "cannot send a signal to process {}: {error}",
+                pid.as_raw_pid()
+            ))),
+        }
+    }
+
+    /// Waits for the end that nothing comes after.
+    fn ended_within(
+        &self,
+        record: &Record,
+        timeout: Option<Duration>,
+    ) -> Result<Option<ExitStatus>, ContainerError> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        loop {
+            let known = match self.known(record) {
+                // It was removed with its end: the record is gone, and what stood in the state.
+                Ok(None) if !self.path("record").exists() => {
+                    return Ok(Some(ExitStatus { code: 0, out_of_memory: false, reason: None }));
+                }
+                known => known?,
+            };
+            let Some(known) = known else { return Ok(None) };
+            match known.state.status {
+                Status::Running | Status::Restarting => {}
+                // The lock is released after the state is written; then nothing of it is left.
+                _ if !self.is_watched()? => return Ok(known.state.exit),
+                _ => {}
+            }
+            if is_over() {
+                return Ok(None);
+            }
+            let most = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            pause(&known, most);
+        }
+    }
+}
+
+/// Waits for the end of the present run, for a moment where there is none, and for `most` at most.
+fn pause(known: &Known, most: Option<Duration>) {
+    let handle = known
+        .state
+        .process
+        .and_then(|process| Pid::from_raw(process.cast_signed()))
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let Some(handle) = handle else {
+        std::thread::sleep(TICK.min(most.unwrap_or(TICK)));
+        return;
+    };
+    let mut waits = [PollFd::new(&handle, PollFlags::IN)];
+    let most = most.map(|most| Timespec {
+        tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(most.subsec_nanos()),
+    });
+    if poll(&mut waits, most.as_ref()).is_ok_and(|count| count > 0) {
+        // Its monitor has to collect it and to write down how it ended.
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}

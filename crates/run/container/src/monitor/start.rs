@@ -1,0 +1,224 @@
+//! Starting the container's program.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use longshore_runtime::{NetworkMode, Seccomp};
+use longshore_sandbox::{
+    Contained, Filter, Isolation, Limits, Mount, MountKind, Network, Rights, Root, StartError, Step, Streams,
+    Ulimit, User, contain,
+};
+
+use super::watch::Source;
+use super::{Monitor, Started, running_state};
+use crate::error::{ContainerError, Failure};
+use crate::record::{MountedKind, Record};
+
+/// How long the way out of a network may take to be there.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A process that serves the container and ends with it.
+pub(crate) struct Helper(pub(crate) Child);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It may have ended with the container's network.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Monitor {
+    /// Starts the program.
+    pub(super) fn start(&mut self) -> Result<Started, Failure> {
+        let step = step(&self.record, &self.container.folder)?;
+        let (streams, sources, input) = streams(&self.record)?;
+        let contained = contain(&step, streams).map_err(|error| of_start(error.into()))?;
+        let mut helpers = Vec::new();
+        if self.record.settings.network == NetworkMode::Own {
+            helpers.extend(self.way_out(&contained)?);
+            helpers.extend(self.ports.serve(contained.process(), address(&self.record))?);
+        }
+        self.known.groups = contained.groups().to_vec();
+        let mut running = contained.release().map_err(of_start)?;
+        running_state(&mut self.known.state, running.process, self.record.health.is_some());
+        self.write_state();
+        let terminal = running.terminal.take();
+        Ok(Started { running, output: sources, terminal, input, _helpers: helpers })
+    }
+
+    /// The way out of the container's own network, where the machine offers one: pasta (passt.top).
+    fn way_out(&self, contained: &Contained) -> Result<Option<Helper>, Failure> {
+        let Some(program) = way_out_program() else { return Ok(None) };
+        let ready = self.container.path("network");
+        // One of an earlier start says nothing of this one.
+        let _ = std::fs::remove_file(&ready);
+        let mut command = Command::new(program);
+        command.args(["--foreground", "--quiet", "--config-net", "--no-map-gw"]);
+        command.args(["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]);
+        command.arg("--pid").arg(&ready);
+        if rustix::process::geteuid().is_root() {
+            command.args(["--runas", "0:0"]);
+        }
+        command.arg("--netns").arg(format!("/proc/{}/ns/net", contained.process()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(ContainerError::at("start", program))?;
+        let mut helper = Helper(child);
+        let deadline = Instant::now() + NETWORK_PATIENCE;
+        loop {
+            if std::fs::metadata(&ready).is_ok_and(|about| about.len() > 0) {
+                return Ok(Some(helper));
+            }
+            // Where it gives up, so does the container's way out, which is no reason for it not to run.
+            if helper.0.try_wait().is_ok_and(|status| status.is_some()) || Instant::now() > deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// The program that gives networks a way out; `None` where there is none.
+pub(crate) fn way_out_program() -> Option<&'static str> {
+    ["/usr/bin/pasta", "/usr/local/bin/pasta", "/bin/pasta"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+}
+
+/// The address that published ports lead to. Not 127.0.0.1: a program that listens there alone cannot be reached with other engines either.
+pub(crate) fn address(record: &Record) -> Ipv4Addr {
+    let byte = |at: usize| {
+        record.id.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(1)
+    };
+    Ipv4Addr::new(10, 88, byte(0), byte(2).clamp(2, 254))
+}
+
+fn of_start(error: StartError) -> Failure {
+    match error {
+        StartError::Program { code, reason } => Failure::NotStarted(code, reason, None),
+        StartError::Sandbox(error) => match &error {
+            longshore_sandbox::SandboxError::Foreign { .. } => {
+                Failure::NotStarted(126, error.to_string(), error.hint())
+            }
+            longshore_sandbox::SandboxError::Limit { what, .. } => {
+                let setting = match *what {
+                    "memory" => "--memory",
+                    "processor time" => "--cpus",
+                    _ => "--pids-limit",
+                };
+                let error = ContainerError::of(&error, error.hint());
+                Failure::Setting(setting.to_owned(), error.message, error.hint)
+            }
+            _ => {
+                let hint = error.hint();
+                Failure::Failed(ContainerError::of(&error, hint))
+            }
+        },
+        StartError::User(reason) => Failure::Setting("--user".to_owned(), reason, None),
+    }
+}
+
+type Ends = (Streams, Vec<Source>, Option<OwnedFd>);
+
+/// The program's streams: its ends, ours of the outputs, ours of the input.
+fn streams(record: &Record) -> Result<Ends, Failure> {
+    if record.settings.terminal {
+        return Ok((Streams::Terminal, Vec::new(), None));
+    }
+    let pipe =
+        || std::io::pipe().map_err(|error| ContainerError::new(format!("cannot make a pipe: {error}")));
+    let (output, theirs) = pipe()?;
+    let (errors, their_errors) = pipe()?;
+    let (input, ours) = if record.settings.interactive {
+        let (theirs, ours) = pipe()?;
+        (Some(OwnedFd::from(theirs)), Some(OwnedFd::from(ours)))
+    } else {
+        (None, None)
+    };
+    let streams = Streams::Apart { input, output: theirs.into(), errors: their_errors.into() };
+    Ok((streams, vec![Source::output(output.into()), Source::errors(errors.into())], ours))
+}
+
+/// What the program sees.
+pub(crate) fn step(record: &Record, folder: &std::path::Path) -> Result<Step, Failure> {
+    let (settings, program) = (&record.settings, &record.program);
+    let isolation: Isolation = record.isolation.parse().map_err(|error| ContainerError::of(&error, None))?;
+    let root = Root::Overlay {
+        lower: record.layers.clone(),
+        upper: folder.join("upper"),
+        work: folder.join("work"),
+        user_xattr: isolation.is_inside(),
+    };
+    let mounts = record.mounts.iter().map(|mount| Mount {
+        target: mount.target.clone(),
+        kind: match &mount.what {
+            MountedKind::Bind(source) => {
+                MountKind::Bind { source: source.clone(), read_only: mount.read_only }
+            }
+            MountedKind::Tmpfs(size, mode) => MountKind::Tmpfs { size: *size, mode: *mode },
+        },
+    });
+    Ok(Step {
+        isolation,
+        root,
+        mounts: mounts.collect(),
+        arguments: arguments(record),
+        environment: environment(&program.environment),
+        folder: PathBuf::from(&program.folder),
+        user: User { uid: program.uid, gid: program.gid, groups: program.groups.clone() },
+        hostname: program.hostname.clone(),
+        network: match settings.network {
+            NetworkMode::Host => Network::Host,
+            NetworkMode::None => Network::None,
+            NetworkMode::Own => Network::Own,
+        },
+        address: (settings.network == NetworkMode::Own).then(|| address(record).to_bits()),
+        insecure: false,
+        rights: rights(record),
+        read_only: settings.read_only,
+        hosts: settings.hosts.clone(),
+        limits: Limits {
+            ulimits: ulimits(record),
+            shm_size: settings.resources.shared_memory.unwrap_or(Limits::default().shm_size),
+            memory: settings.resources.memory,
+            processes: settings.resources.processes,
+            processors: settings.resources.processors,
+            cgroup_parent: None,
+        },
+        input: None,
+        owners: None,
+        mount_owners: std::collections::BTreeMap::new(),
+    })
+}
+
+fn arguments(record: &Record) -> Vec<OsString> {
+    record.program.arguments.iter().map(OsString::from).collect()
+}
+
+pub(crate) fn environment(variables: &[(String, String)]) -> Vec<(OsString, OsString)> {
+    variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+pub(crate) fn rights(record: &Record) -> Rights {
+    Rights {
+        capabilities: record.program.capabilities,
+        filter: match record.settings.seccomp {
+            Seccomp::Unconfined => Filter::None,
+            Seccomp::Default | Seccomp::Profile(_) => Filter::Default,
+        },
+        no_new_privileges: record.settings.no_new_privileges,
+    }
+}
+
+pub(crate) fn ulimits(record: &Record) -> Vec<Ulimit> {
+    let one = |ulimit: &longshore_runtime::Ulimit| Ulimit {
+        name: ulimit.name.clone(),
+        soft: ulimit.soft,
+        hard: ulimit.hard,
+    };
+    record.settings.resources.ulimits.iter().map(one).collect()
+}
