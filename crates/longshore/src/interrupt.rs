@@ -5,6 +5,7 @@
 //! either, since everything that others may read is written under a temporary name first.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use longshore_events::Events;
 use rustix::process::{Pid, Signal};
@@ -14,6 +15,9 @@ use signal_hook::iterator::Signals;
 /// What the process ends with when a signal stopped it: what shells report for SIGINT.
 const INTERRUPTED: i32 = 130;
 
+/// Whether signals mean a program in a container, which another handler passes them on to.
+pub(crate) static HANDED_OVER: AtomicBool = AtomicBool::new(false);
+
 /// Cancels `events` at the first SIGINT or SIGTERM and ends the process at the second.
 pub(crate) fn watch(events: &Events) {
     // Where no handler can be installed, the signals keep their default, which ends the process too.
@@ -22,8 +26,12 @@ pub(crate) fn watch(events: &Events) {
     let events = events.clone();
     let wait = move || {
         let mut arrived = signals.forever();
-        if arrived.next().is_none() {
-            return;
+        loop {
+            match arrived.next() {
+                None => return,
+                Some(_) if HANDED_OVER.load(Ordering::SeqCst) => {}
+                Some(_) => break,
+            }
         }
         events.cancel();
         events.warn("stopping; press Ctrl-C again to stop at once");

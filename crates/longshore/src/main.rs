@@ -15,6 +15,7 @@ mod environment;
 mod exit;
 mod front;
 mod images;
+mod inside;
 mod interrupt;
 mod location;
 mod services;
@@ -37,6 +38,10 @@ use ui::Ui;
 fn main() -> ExitCode {
     // Where this process was started as a part of a sandbox, it does that part and never comes back.
     longshore_sandbox::enter_if_child();
+    // Or as what watches over a container.
+    if let Some(code) = longshore_container::enter_if_monitor() {
+        return Exit::Of(u8::try_from(code).unwrap_or(1)).into();
+    }
     if let Some(exit) = front::become_go() {
         return exit.into();
     }

@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod completions;
+mod container;
 mod doctor;
 mod image;
 mod man;
@@ -24,6 +25,17 @@ pub(crate) enum Command {
     Plan(plan::PlanArgs),
     Build(Box<build::BuildArgs>),
     Reproduce(reproduce::ReproduceArgs),
+    Run(Box<container::RunArgs>),
+    Ps(container::PsArgs),
+    Logs(container::LogsArgs),
+    Exec(container::ExecArgs),
+    Stop(container::StopArgs),
+    Kill(container::KillArgs),
+    Rm(container::RmArgs),
+    Wait(container::WaitArgs),
+    Inspect(container::InspectArgs),
+    Stats(container::StatsArgs),
+    Top(container::TopArgs),
     #[command(subcommand)]
     Image(image::ImageCommand),
     #[command(subcommand)]
@@ -39,6 +51,17 @@ pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Ex
         Command::Plan(arguments) => plan::plan(&arguments, context, ui),
         Command::Build(arguments) => build::build(&arguments, context, ui),
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments, context, ui),
+        Command::Run(arguments) => container::run(&arguments, context, ui),
+        Command::Ps(arguments) => container::ps(&arguments, context, ui),
+        Command::Logs(arguments) => container::logs(&arguments, context, ui),
+        Command::Exec(arguments) => container::exec(&arguments, context, ui),
+        Command::Stop(arguments) => container::stop(&arguments, context, ui),
+        Command::Kill(arguments) => container::kill(&arguments, context, ui),
+        Command::Rm(arguments) => container::rm(&arguments, context, ui),
+        Command::Wait(arguments) => container::wait(&arguments, context, ui),
+        Command::Inspect(arguments) => container::inspect(&arguments, context, ui),
+        Command::Stats(arguments) => container::stats(&arguments, context, ui),
+        Command::Top(arguments) => container::top(&arguments, context, ui),
         Command::Image(command) => image::image(&command, context, ui),
         Command::Cache(command) => cache::cache(&command, context, ui),
         Command::Doctor(arguments) => doctor::doctor(&arguments, context, ui),

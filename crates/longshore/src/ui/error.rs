@@ -70,6 +70,13 @@ impl CommandError {
         }
     }
 
+    /// The same error with what the process ends with because of it.
+    #[must_use]
+    pub(crate) fn ending(mut self, exit: Exit) -> Self {
+        self.exit = Some(exit);
+        self
+    }
+
     /// The same error with advice that only this command can give.
     #[must_use]
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {

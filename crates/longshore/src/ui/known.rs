@@ -48,6 +48,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         longshore_process::ProcessError,
         longshore_project::ProjectError,
         longshore_registry::RegistryError,
+        longshore_runtime::RuntimeError,
         longshore_sandbox::IsolationError,
         longshore_sandbox::SandboxError,
         longshore_snapshot::OutputError,

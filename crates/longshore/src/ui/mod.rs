@@ -133,6 +133,14 @@ impl Ui {
         self.on_stdout(|stdout| AutoStream::new(stdout, choice).write_all(text.as_bytes()))
     }
 
+    /// Prints bytes to standard error as they are, for a program whose error output this is.
+    pub(crate) fn write_errors(&self, bytes: &[u8]) {
+        self.screen.aside(&mut || {
+            // There is nowhere to say that standard error cannot be written.
+            let _ = io::stderr().write_all(bytes);
+        });
+    }
+
     /// Prints bytes as they are.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         self.on_stdout(|stdout| stdout.write_all(bytes))

@@ -212,6 +212,11 @@ impl LogFollower {
     }
 }
 
+/// A time as logs have it: RFC 3339, in UTC.
+pub fn timestamp(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| "-".to_owned(), |time| time.to_string())
+}
+
 fn system_time(time: Timestamp) -> SystemTime {
     let nanoseconds = u64::try_from(time.as_nanosecond()).unwrap_or(0);
     SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(nanoseconds)

@@ -22,5 +22,5 @@ pub use position::Position;
 pub use settings::Settings;
 pub use values::{
     BaseChoice, BuildMode, Healthcheck, HealthcheckChoice, Include, Port, PortError, Presence, Protocol,
-    Strings, Vcs,
+    Strings, Vcs, parse_duration,
 };

@@ -177,7 +177,7 @@ pub struct Include {
 pub type Strings = BTreeMap<String, String>;
 
 /// Reads a duration as Go and Docker write it: `1m30s`, `500ms`, `2h`.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {

@@ -17,6 +17,7 @@ use super::request::{self, Sources};
 use super::values::{AgentSource, Cpus, HostAddress, NamedContext, SecretSource, bytes};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::inside;
 use crate::stage_images::StageImages;
 use crate::ui::{CommandError, Ui, count, size};
 
@@ -223,9 +224,9 @@ pub(super) fn build(
 ) -> Result<Ending, CommandError> {
     // Standard input can be read once, so the process that will run the steps must be the one that reads it.
     if asked.place.is_piped(file).map_err(CommandError::usage)?
-        && let Some(isolation) = inside_of(arguments.isolation)
+        && let Some(isolation) = inside::inside_of(arguments.isolation)
     {
-        return go_inside(isolation, ui);
+        return Ok(Ending::Inside(inside::go_inside(isolation, ui)?));
     }
     let store = context.store()?;
     ui.show_steps();
@@ -237,7 +238,7 @@ pub(super) fn build(
     advisors.extend(go_cache.as_ref().map(|advisor| advisor as &dyn StepAdvisor));
     let builder = Builder {
         store: &store,
-        snapshots: Snapshots::open(&store, ownership(), true)?,
+        snapshots: Snapshots::open(&store, inside::ownership(), true)?,
         images: &found,
         http: http.as_ref(),
         advisors,
@@ -250,7 +251,9 @@ pub(super) fn build(
     let opened =
         asked.place.open(file, (&builder, ui.events()), (&credentials, &build_args, epoch.is_some()));
     let (context_of_build, dockerfile) = match opened {
-        Err(OpenError::Build(BuildError::GoInside(isolation))) => return go_inside(isolation, ui),
+        Err(OpenError::Build(BuildError::GoInside(isolation))) => {
+            return Ok(Ending::Inside(inside::go_inside(isolation, ui)?));
+        }
         Err(OpenError::Build(error)) => return Err(error.into()),
         Err(OpenError::Dockerfile(error)) => return Err(error.into()),
         Ok(opened) => opened,
@@ -262,29 +265,13 @@ pub(super) fn build(
     let asked = Asked { source_date_epoch: epoch, ..asked };
     let request = request::request(arguments, sources, asked, context, ui)?;
     match longshore_builder::build(&builder, &request, ui.events()) {
-        Err(BuildError::GoInside(isolation)) => go_inside(isolation, ui),
+        Err(BuildError::GoInside(isolation)) => Ok(Ending::Inside(inside::go_inside(isolation, ui)?)),
         Ok(outcome) => Ok(Ending::Built(Box::new(outcome))),
         Err(error) => {
             let file = &request.dockerfile;
             Err(CommandError::from(error).in_file(file.name(), &file.bytes))
         }
     }
-}
-
-/// The user namespace that this process will have to go on in before it runs steps, if it must.
-fn inside_of(pinned: Option<Isolation>) -> Option<Isolation> {
-    if longshore_sandbox::inside().is_some() || rustix::process::geteuid().is_root() {
-        return None;
-    }
-    longshore_sandbox::choose(pinned).ok().filter(|isolation| isolation.is_inside())
-}
-
-/// Goes on inside a user namespace, in a process with the same arguments.
-fn go_inside(isolation: Isolation, ui: &mut Ui) -> Result<Ending, CommandError> {
-    ui.close();
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let code = longshore_sandbox::continue_inside(isolation, &arguments)?;
-    Ok(Ending::Inside(Exit::Of(u8::try_from(code).unwrap_or(1))))
 }
 
 /// What offers Go's build cache to steps, with a copy of this program for them to start.
@@ -297,17 +284,6 @@ fn go_cache(store: &longshore_store::Store) -> Result<GoCacheAdvisor, CommandErr
     let helper = store.cache_folder("go-front").join(name);
     longshore_gocache::install_helper(executable, &helper)?;
     Ok(GoCacheAdvisor { caches: store.cache_folder("go-build"), helper })
-}
-
-/// How files are owned in the snapshots that this process works with.
-fn ownership() -> Ownership {
-    match longshore_sandbox::inside() {
-        Some(Isolation::UserNamespace) => Ownership::UserNamespace,
-        Some(Isolation::SingleUser) => Ownership::Recorded,
-        _ if rustix::process::geteuid().is_root() => Ownership::Root,
-        // Outside of the namespace that it will go on in: enough to see whether everything is known already.
-        _ => Ownership::UserNamespace,
-    }
 }
 
 /// Chooses how RUN steps are isolated, when it matters and once: trying what works here takes milliseconds.

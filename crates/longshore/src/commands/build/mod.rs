@@ -7,7 +7,7 @@ mod files;
 mod output;
 mod request;
 mod tags;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeSet;
 use std::path::Path;

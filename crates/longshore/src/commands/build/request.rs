@@ -75,6 +75,7 @@ fn limits(arguments: &DockerfileArgs) -> Limits {
         ulimits: arguments.ulimit.clone(),
         shm_size: arguments.shm_size.unwrap_or(default.shm_size),
         memory: arguments.memory,
+        processes: None,
         processors: arguments.cpus.map(|cpus| cpus.0),
         cgroup_parent: arguments.cgroup_parent.clone(),
     }

@@ -45,10 +45,10 @@ pub(super) struct AgentSource {
 
 /// `HOST:ADDRESS` of `--add-host`.
 #[derive(Debug, Clone)]
-pub(super) struct HostAddress(pub(super) String, pub(super) String);
+pub(crate) struct HostAddress(pub(crate) String, pub(crate) String);
 
 /// A size in bytes, with a unit or without.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     longshore_dockerfile::sizes::parse(text).map_err(|error| error.to_string())
 }
 
@@ -154,7 +154,7 @@ impl FromStr for HostAddress {
 }
 /// Processors, in thousandths of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cpus(pub(super) u64);
+pub(crate) struct Cpus(pub(crate) u64);
 
 impl FromStr for Cpus {
     type Err = String;

@@ -48,6 +48,11 @@ pub(crate) struct Order {
     pub(crate) attached: bool,
 }
 
+/// Whether containers with a network of their own have a way out of it here.
+pub fn has_way_out() -> bool {
+    start::way_out_program().is_some()
+}
+
 /// If this process was started as a monitor, or to serve ports, does that and returns its exit code. Must come before any thread is
 /// started.
 pub fn enter_if_monitor() -> Option<i32> {

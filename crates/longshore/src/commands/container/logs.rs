@@ -1,0 +1,95 @@
+//! `longshore logs`.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use longshore_container::LogFollower;
+use longshore_runtime::{LogLine, LogStream, Status};
+
+use super::containers;
+use super::settings::duration;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::ui::{CommandError, Ui};
+
+/// How often a log that is followed is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Show what a container has written
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on as it writes more, to its end
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Only what was written in this time, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    since: Option<Duration>,
+
+    /// Only this many lines from the end
+    #[arg(long, short = 'n', value_name = "LINES")]
+    tail: Option<usize>,
+
+    /// Begin each line with its time
+    #[arg(long, short)]
+    timestamps: bool,
+
+    /// Container: its name, its id or the beginning of it
+    container: String,
+}
+
+pub(crate) fn logs(
+    arguments: &LogsArgs,
+    context: &Context,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
+    let container = containers(context)?.find("read the log of", &arguments.container)?;
+    let since = arguments.since.and_then(|since| SystemTime::now().checked_sub(since));
+    let mut follower = LogFollower::new(&container);
+    let mut kept: VecDeque<LogLine> = VecDeque::new();
+    follower.read(&mut |line| {
+        if since.is_none_or(|since| line.time >= since) {
+            kept.push_back(line);
+            if arguments.tail.is_some_and(|tail| kept.len() > tail) {
+                kept.pop_front();
+            }
+        }
+    })?;
+    for line in &kept {
+        show(line, arguments.timestamps, ui)?;
+    }
+    while arguments.follow {
+        ui.events().check()?;
+        // Asked before the log is read, so that nothing is missed that was written before its end.
+        let state = container.state("follow");
+        let mut lines = Vec::new();
+        follower.read(&mut |line| lines.push(line))?;
+        for line in &lines {
+            show(line, arguments.timestamps, ui)?;
+        }
+        match state {
+            Ok(state) if matches!(state.status, Status::Running | Status::Restarting) => {}
+            // Ended, or removed with its end.
+            _ => break,
+        }
+        if lines.is_empty() {
+            std::thread::sleep(TICK);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(line: &LogLine, with_time: bool, ui: &mut Ui) -> Result<(), CommandError> {
+    let mut bytes = Vec::new();
+    if with_time {
+        bytes.extend_from_slice(longshore_container::timestamp(line.time).as_bytes());
+        bytes.push(b' ');
+    }
+    bytes.extend_from_slice(&line.text);
+    match line.stream {
+        LogStream::Stdout => ui.write(&bytes)?,
+        LogStream::Stderr => ui.write_errors(&bytes),
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! `longshore run`.
+
+use clap::Args;
+use longshore_builder::ImageSource;
+use longshore_container::{Attached, Containers, Event, Launch};
+use longshore_image::Image;
+use longshore_oci::{Platform, Reference};
+use longshore_runtime::{ContainerSettings, NetworkMode, RuntimeError, RuntimeErrorKind};
+use longshore_sandbox::Isolation;
+use longshore_snapshot::Snapshots;
+use longshore_store::Store;
+
+use super::settings::SettingsArgs;
+use super::terminal::{Raw, pass_input, pass_signals, size};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::inside;
+use crate::stage_images::StageImages;
+use crate::ui::{CommandError, Ui};
+
+/// What `run` ends with where no program was started, as Docker has it.
+const NOT_RUN: Exit = Exit::Of(125);
+
+/// Run a program of an image in a container
+///
+/// Ends with the program's exit code; 125 if the container could not be made, 126 and 127 if the program could not be started. With -d it prints
+/// the container's id and leaves it to itself.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Leave it to itself, and print its id
+    #[arg(long, short, conflicts_with = "tty")]
+    detach: bool,
+
+    /// Ask the registry for the image even if it is here
+    #[arg(long, value_name = "WHEN", default_value = "missing", value_parser = ["always", "missing", "never"])]
+    pull: String,
+
+    /// Platform of the image, such as linux/arm64 [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+
+    /// How it is isolated [default: the best that works here; see `longshore doctor`]
+    #[arg(long, value_name = "NAME")]
+    isolation: Option<Isolation>,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+
+    /// Image: a name, or a digest
+    image: String,
+
+    /// Command instead of the image's, and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(
+    arguments: &RunArgs,
+    context: &Context,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
+    match start(arguments, context, ui) {
+        Ok(Begun::Inside(exit)) => Ok(exit),
+        Ok(Begun::Attached(attached)) if arguments.detach => {
+            ui.print(&format!("{}\n", attached.container.id))?;
+            Ok(Exit::Done)
+        }
+        Ok(Begun::Attached(attached)) => follow(arguments, &attached, ui),
+        Err(error) => Err(error),
+    }
+}
+
+enum Begun {
+    Attached(Attached),
+    /// Another process did the work.
+    Inside(Exit),
+}
+
+fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, CommandError> {
+    let variable = |name: &str| context.environment.variable(name)?.to_str().map(str::to_owned);
+    let settings = arguments.settings.settings(&arguments.image, &arguments.command, &variable);
+    let settings = settings.map_err(|error| CommandError::from(error).ending(NOT_RUN))?;
+    let isolation =
+        isolation(arguments.isolation).map_err(|error| CommandError::from(error).ending(NOT_RUN))?;
+    if isolation.is_inside() && longshore_sandbox::inside() != Some(isolation) {
+        return inside::go_inside(isolation, ui).map(Begun::Inside);
+    }
+    let store = context.store()?;
+    let image = image(arguments, &store, context, ui).map_err(|error| error.ending(NOT_RUN))?;
+    let snapshots = Snapshots::open(&store, inside::ownership(), true)?;
+    let containers = Containers::of(&store);
+    let launch = Launch { containers: &containers, snapshots: &snapshots, isolation, events: ui.events() };
+    let attached = launch.start(&settings, &image, !arguments.detach).map_err(|error| {
+        let exit = Exit::Of(u8::try_from(error.code()).unwrap_or(125));
+        CommandError::from(error).ending(exit)
+    })?;
+    advise(&settings, ui);
+    Ok(Begun::Attached(attached))
+}
+
+/// Root has namespaces, or is told by the kernel that it has not: trying that beforehand would take longer than all else.
+fn isolation(pinned: Option<Isolation>) -> Result<Isolation, longshore_sandbox::IsolationError> {
+    if let Some(here) = longshore_sandbox::inside() {
+        return Ok(here);
+    }
+    if pinned.is_none() && rustix::process::geteuid().is_root() {
+        return Ok(Isolation::Namespaces);
+    }
+    longshore_sandbox::choose(pinned)
+}
+
+/// The image: from the store, else from a registry.
+fn image(arguments: &RunArgs, store: &Store, context: &Context, ui: &Ui) -> Result<Image, CommandError> {
+    let platform = arguments.platform.clone().unwrap_or_else(Platform::host);
+    let found = match store.resolve(&arguments.image) {
+        Ok(image) if arguments.pull != "always" => image,
+        Err(error) if arguments.pull == "never" => return Err(error.into()),
+        _ => {
+            let reference: Reference = arguments.image.parse()?;
+            let images = StageImages::new(context, ui.events())?;
+            images
+                .find(&reference, arguments.pull == "always", ui.events())
+                .map_err(|error| RuntimeError::new("run", &arguments.image, RuntimeErrorKind::Image(error)))?
+        }
+    };
+    Ok(found.select(&platform)?)
+}
+
+/// What a person should know of a container that runs.
+fn advise(settings: &ContainerSettings, ui: &Ui) {
+    if settings.network == NetworkMode::Own && !longshore_container::has_way_out() {
+        ui.events().warn(
+            "the container's network has no way out, since pasta is not installed (Debian, Ubuntu, Fedora: package passt); \
+             `--network host` shares this machine's",
+        );
+    }
+}
+
+/// Shows what comes of it, to its end.
+fn follow(arguments: &RunArgs, attached: &Attached, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let (interactive, terminal) = arguments.settings.streams();
+    let raw = (terminal && interactive).then(Raw::enter).flatten();
+    let input = attached.input();
+    if let Some((rows, columns)) = size().filter(|_| terminal) {
+        input.resize(rows, columns);
+    }
+    if interactive {
+        let input = input.clone();
+        pass_input(move |bytes| match bytes {
+            Some(bytes) => input.give(bytes),
+            None => input.end(),
+        });
+    }
+    let container = attached.container.clone();
+    pass_signals(move |signal| {
+        if signal == signal_hook::consts::SIGWINCH {
+            if let Some((rows, columns)) = size().filter(|_| terminal) {
+                input.resize(rows, columns);
+            }
+        } else {
+            // It may have ended, which is seen elsewhere.
+            let _ = container.signal(signal);
+        }
+    });
+    let exit = loop {
+        match attached.next()? {
+            Event::Output(bytes) => ui.write(&bytes)?,
+            Event::Errors(bytes) => ui.write_errors(&bytes),
+            Event::Ended(exit) => break exit,
+            Event::Lost => {
+                let state = attached.container.state("follow")?;
+                break state.exit.unwrap_or(longshore_runtime::ExitStatus {
+                    code: 137,
+                    out_of_memory: false,
+                    reason: Some("its monitor was killed".to_owned()),
+                });
+            }
+        }
+    };
+    drop(raw);
+    if let Some(reason) = &exit.reason {
+        ui.events().warn(&format!("the container ended with {}: {reason}", exit.code));
+    }
+    Ok(Exit::Of(u8::try_from(exit.code & 0xff).unwrap_or(1)))
+}
