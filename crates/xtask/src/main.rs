@@ -8,6 +8,7 @@ mod command;
 mod conformance;
 mod examples;
 mod prepare;
+mod probe;
 mod test;
 mod totals;
 
@@ -24,6 +25,7 @@ Usage: cargo xtask COMMAND
                   what is recorded, or against BuildKit live; `copy-*` names several cases
   conformance random [FIRST [COUNT]]
                   longshore against BuildKit live, with Dockerfiles made of these numbers
+  probe [--write] builds crates/probe and compares it with the prebuilt bytes, or takes their place
   bases [OUT] [--only IMAGE…]
                   makes the base images of the tests' Dockerfiles, as root on Debian, in an OCI layout
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::test(),
         ["bench", cells @ ..] => bench::bench(cells),
+        ["probe", arguments @ ..] => probe::probe(arguments),
         ["bases", arguments @ ..] => bases::bases(arguments),
         ["conformance", what, cases @ ..] => conformance::conformance(what, cases),
         ["help" | "--help" | "-h"] => {

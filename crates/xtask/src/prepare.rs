@@ -20,6 +20,9 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
     ("qemu-img", &["qemu-utils"], "reads the disk image that Alpine comes in"),
     ("debugfs", &["e2fsprogs"], "reads the file system in it"),
     ("busybox", &["busybox-static"], "is the base of the conformance suite's images"),
+    ("dumb-init", &["dumb-init"], "is what the probe's init is compared with"),
+    ("tini", &["tini"], "is what the probe's init is compared with"),
+    ("qemu-aarch64-static", &["qemu-user-static"], "runs the probe for arm64"),
     ("strace", &["strace"], "counts what a build that has nothing to do does"),
 ];
 

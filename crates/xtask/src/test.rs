@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::command::{Result, cargo, lines, run};
 use crate::totals::{Reader, Totals};
-use crate::{bases, examples, prepare};
+use crate::{bases, examples, prepare, probe};
 
 /// Runs all checks and tests, one after the other, whether or not those before passed; says whether all did.
 pub(crate) fn test() -> Result<bool> {
@@ -27,6 +27,9 @@ pub(crate) fn test() -> Result<bool> {
 
     heading("Tests");
     rust_tests(&mut totals)?;
+
+    heading("Probe");
+    probe::test(&mut totals)?;
 
     heading("Tests of the examples");
     examples::test(&mut totals)?;
