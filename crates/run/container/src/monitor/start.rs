@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ use crate::record::{MountedKind, Record};
 /// How long the way out of a network may take to be there.
 const NETWORK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A process that serves the container and ends with it.
-pub(crate) struct Helper(pub(crate) Child);
+/// A process that serves the container and ends with it, and the socket that tells it when that is.
+pub(crate) struct Helper(pub(crate) Child, pub(crate) Option<UnixStream>);
 
 impl Drop for Helper {
     fn drop(&mut self) {
@@ -67,7 +68,7 @@ impl Monitor {
         command.arg("--netns").arg(format!("/proc/{}/ns/net", contained.process()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(ContainerError::at("start", program))?;
-        let mut helper = Helper(child);
+        let mut helper = Helper(child, None);
         let deadline = Instant::now() + NETWORK_PATIENCE;
         loop {
             if std::fs::metadata(&ready).is_ok_and(|about| about.len() > 0) {

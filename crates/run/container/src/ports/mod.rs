@@ -72,7 +72,7 @@ impl Ports {
         let (control, theirs) = UnixStream::pair().map_err(problem)?;
         let mut program = start_self(PORTS);
         program.command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
-        let helper = Helper(program.command.spawn().map_err(problem)?);
+        let mut helper = Helper(program.command.spawn().map_err(problem)?, None);
         let ports = self.listeners.iter().map(|(_, port)| port.container).collect();
         let errand = serde_json::to_vec(&Errand { process, address, ports });
         let errand = errand.map_err(|error| problem(error.into()))?;
@@ -83,7 +83,10 @@ impl Ports {
         }
         // It says so when it is inside, or why it cannot be.
         match Message::receive(&mut &control).map_err(problem)? {
-            Some(Message::Started(_)) => Ok(Some(helper)),
+            Some(Message::Started(_)) => {
+                helper.1 = Some(control);
+                Ok(Some(helper))
+            }
             Some(Message::Failed(bytes)) => {
                 Err(ContainerError::new(String::from_utf8_lossy(&bytes).into_owned()).into())
             }
