@@ -41,7 +41,7 @@ pub use execute::Ends;
 pub use folder::{Container, Containers};
 pub use launch::{Attached, AttachedInput, Event, Launch};
 pub use log::{LogFollower, read_log, timestamp};
-pub use monitor::{enter_if_monitor, has_way_out};
+pub use monitor::enter_if_monitor;
 pub use processes::{Process, processes, statistics};
 pub use record::Record;
 pub use runtime::{ImageSource, OwnRuntime};

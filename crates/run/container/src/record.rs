@@ -123,6 +123,7 @@ impl Record {
             health: None,
             restarts: 0,
             ports: self.settings.ports.clone(),
+            warnings: Vec::new(),
         }
     }
 

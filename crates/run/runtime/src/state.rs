@@ -85,6 +85,9 @@ pub struct ContainerState {
     pub restarts: u32,
     /// Its published ports, with the ports of the machine that were taken.
     pub ports: Vec<PublishedPort>,
+    /// What it was to have and has not, where that keeps it from nothing else: a way out of its network.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Where a line of output came from.

@@ -2,8 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
@@ -52,7 +53,8 @@ fn prepare(control: &UnixStream, step: &Step, streams: Streams) -> Result<comman
     let is_terminal = matches!(streams, Streams::Terminal);
     connect(control, streams).map_err(Fault::plain("connect the streams"))?;
     if step.isolation == Isolation::SingleUser && step.user.uid != 0 {
-        become_somebody(step)?;
+        let process = open("/proc/self", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        become_somebody(&process.map_err(Fault::of("open", "/proc/self"))?, step)?;
     }
     let mut start = command::prepare_with(step, None)?;
     (start.terminal, start.follows) = (is_terminal, true);
@@ -96,14 +98,16 @@ pub(super) fn terminal() -> Result<(OwnedFd, OwnedFd), Errno> {
 
 /// Where there is a single id, it is the program's own that it sees as its: by a user namespace within the one that made all else, over
 /// which the program has no power therefore.
-fn become_somebody(step: &Step) -> Result<(), Fault> {
+pub(super) fn become_somebody(process: &OwnedFd, step: &Step) -> Result<(), Fault> {
     sys::unshare(UnshareFlags::NEWUSER).map_err(Fault::plain("make a user namespace"))?;
-    for (path, text) in [
-        ("/proc/self/setgroups", "deny".to_owned()),
-        ("/proc/self/uid_map", format!("{} 0 1\n", step.user.uid)),
-        ("/proc/self/gid_map", format!("{} 0 1\n", step.user.gid)),
+    for (name, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("{} 0 1\n", step.user.uid)),
+        ("gid_map", format!("{} 0 1\n", step.user.gid)),
     ] {
-        crate::inside::write_whole(path, &text).map_err(Fault::of_io("write", path))?;
+        openat(process, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::write(&file, text.as_bytes()))
+            .map_err(Fault::of("write", Path::new("/proc/self").join(name)))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use super::join::{Errand, Joining, Said};
 use super::{exit, first};
 use crate::child::{Fault, Report, command, report};
-use crate::{Limits, Network, Root, Step, User, descriptor, process_identity, sys, wire};
+use crate::{Isolation, Limits, Network, Root, Step, User, descriptor, process_identity, sys, wire};
 
 /// Largest /etc/passwd or /etc/group that is read.
 const MAX_USERS: u64 = 4 << 20;
@@ -42,8 +42,15 @@ pub(crate) fn main() -> i32 {
 
 fn lead(control: &UnixStream, errand: &Errand, input: Option<OwnedFd>) -> Result<i32, Said> {
     let refused = |fault| Said::Refused(Report::Failed(fault));
+    let process = own_process().map_err(refused)?;
     enter(errand).map_err(refused)?;
     let step = step(&errand.joining)?;
+    become_other(&process, &step).map_err(refused)?;
+    drop(process);
+    // The program's first moments, in which it is still this one, are seen by the container's processes; until here nothing was.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Fault::plain("hide the process"))
+        .map_err(refused)?;
     let (heard, theirs) =
         UnixStream::pair().map_err(Fault::of_io("make a socket in", "/")).map_err(refused)?;
     let child = sys::fork().map_err(Fault::plain("start a process")).map_err(refused)?;
@@ -71,8 +78,6 @@ fn enter(errand: &Errand) -> Result<(), Fault> {
     if getppid().map_or(0, Pid::as_raw_pid) != errand.parent {
         sys::exit(NOBODY);
     }
-    // The program's first moments, in which it is still this one, are seen by the container's processes.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Fault::plain("hide the process"))?;
     let joining = &errand.joining;
     let gone = Fault::plain("find the container's process");
     let process = Pid::from_raw(joining.process.cast_signed()).ok_or(Errno::SRCH).map_err(gone)?;
@@ -101,6 +106,13 @@ fn enter(errand: &Errand) -> Result<(), Fault> {
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::chdir("/").map_err(Fault::of("enter the root folder", "/"))
+}
+
+/// What the kernel tells of this process, and is told: the container's /proc does not know it.
+fn own_process() -> Result<OwnedFd, Fault> {
+    let path = "/proc/self";
+    open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Fault::of("open", path))
 }
 
 /// The user namespaces that the process is in and this one is not, the innermost first.
@@ -196,6 +208,19 @@ fn become_program(
             1
         }
     }
+}
+
+/// Where there is a single id, root's becomes that of the program's user; any other is the container's for good.
+fn become_other(process: &OwnedFd, step: &Step) -> Result<(), Fault> {
+    let own = rustix::process::geteuid().as_raw();
+    if step.isolation != Isolation::SingleUser || step.user.uid == own {
+        return Ok(());
+    }
+    if own != 0 {
+        let action = format!("become user {}: the container has a single user, {own}", step.user.uid);
+        return Err(Fault::plain(&action)(Errno::PERM));
+    }
+    first::become_somebody(process, step)
 }
 
 fn connect(control: &UnixStream, terminal: bool, input: Option<OwnedFd>) -> Result<(), Errno> {

@@ -23,11 +23,7 @@ pub(crate) struct StopArgs {
     container: Vec<String>,
 }
 
-pub(crate) fn stop(
-    arguments: &StopArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn stop(arguments: &StopArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let timeout = arguments.time.map(Duration::from_secs);
     each(&arguments.container, context, ui, |containers, name| {
         containers.find("stop", name)?.stop(timeout).map(|()| None)
@@ -50,11 +46,7 @@ fn signal(text: &str) -> Result<i32, String> {
     signal_number(text).ok_or_else(|| "expected a signal, such as TERM or 15".to_owned())
 }
 
-pub(crate) fn kill(
-    arguments: &KillArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn kill(arguments: &KillArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     each(&arguments.container, context, ui, |containers, name| {
         containers.find("send a signal to", name)?.signal(arguments.signal).map(|()| None)
     })
@@ -68,11 +60,7 @@ pub(crate) struct WaitArgs {
     container: Vec<String>,
 }
 
-pub(crate) fn wait(
-    arguments: &WaitArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn wait(arguments: &WaitArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     each(&arguments.container, context, ui, |containers, name| {
         let exit = containers.find("wait for", name)?.wait(None)?;
         Ok(Some(exit.map_or_else(|| "0".to_owned(), |exit| exit.code.to_string())))
@@ -91,11 +79,7 @@ pub(crate) struct RmArgs {
     container: Vec<String>,
 }
 
-pub(crate) fn rm(
-    arguments: &RmArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn rm(arguments: &RmArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     // Files may belong to ids that only a user namespace has.
     let all = containers(context)?;
     for name in &arguments.container {

@@ -47,11 +47,7 @@ pub(crate) struct ExecArgs {
     command: Vec<String>,
 }
 
-pub(crate) fn exec(
-    arguments: &ExecArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn exec(arguments: &ExecArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let container = containers(context)?.find("run a program in", &arguments.container)?;
     let pairs = arguments.env.iter().map(|text| text.split_once('=').unwrap_or((text, "")));
     let execution = Execution {

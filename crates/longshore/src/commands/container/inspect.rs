@@ -18,11 +18,7 @@ pub(crate) struct InspectArgs {
     container: Vec<String>,
 }
 
-pub(crate) fn inspect(
-    arguments: &InspectArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn inspect(arguments: &InspectArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let all = containers(context)?;
     let mut inspected = Vec::new();
     for name in &arguments.container {

@@ -27,11 +27,7 @@ pub(crate) struct PsArgs {
     output: OutputArgs,
 }
 
-pub(crate) fn ps(
-    arguments: &PsArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn ps(arguments: &PsArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut listed = Vec::new();
     for (container, record) in containers(context)?.list()? {
         let state = match container.state("list") {

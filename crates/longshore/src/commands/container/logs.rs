@@ -39,11 +39,7 @@ pub(crate) struct LogsArgs {
     container: String,
 }
 
-pub(crate) fn logs(
-    arguments: &LogsArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let container = containers(context)?.find("read the log of", &arguments.container)?;
     let since = arguments.since.and_then(|since| SystemTime::now().checked_sub(since));
     let mut follower = LogFollower::new(&container);

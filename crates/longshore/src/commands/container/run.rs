@@ -5,7 +5,7 @@ use longshore_builder::ImageSource;
 use longshore_container::{Attached, Containers, Event, Launch};
 use longshore_image::Image;
 use longshore_oci::{Platform, Reference};
-use longshore_runtime::{ContainerSettings, NetworkMode, RuntimeError, RuntimeErrorKind};
+use longshore_runtime::{RuntimeError, RuntimeErrorKind};
 use longshore_sandbox::Isolation;
 use longshore_snapshot::Snapshots;
 use longshore_store::Store;
@@ -54,11 +54,7 @@ pub(crate) struct RunArgs {
     command: Vec<String>,
 }
 
-pub(crate) fn run(
-    arguments: &RunArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn run(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match start(arguments, context, ui) {
         Ok(Begun::Inside(exit)) => Ok(exit),
         Ok(Begun::Attached(attached)) if arguments.detach => {
@@ -94,7 +90,9 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
         let exit = Exit::Of(u8::try_from(error.code()).unwrap_or(125));
         CommandError::from(error).ending(exit)
     })?;
-    advise(&settings, ui);
+    for warning in &attached.state.warnings {
+        ui.events().warn(warning);
+    }
     Ok(Begun::Attached(attached))
 }
 
@@ -124,16 +122,6 @@ fn image(arguments: &RunArgs, store: &Store, context: &Context, ui: &Ui) -> Resu
         }
     };
     Ok(found.select(&platform)?)
-}
-
-/// What a person should know of a container that runs.
-fn advise(settings: &ContainerSettings, ui: &Ui) {
-    if settings.network == NetworkMode::Own && !longshore_container::has_way_out() {
-        ui.events().warn(
-            "the container's network has no way out, since pasta is not installed (Debian, Ubuntu, Fedora: package passt); \
-             `--network host` shares this machine's",
-        );
-    }
 }
 
 /// Shows what comes of it, to its end.

@@ -27,11 +27,7 @@ pub(crate) struct StatsArgs {
     output: OutputArgs,
 }
 
-pub(crate) fn stats(
-    arguments: &StatsArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn stats(arguments: &StatsArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let all = containers(context)?;
     let mut chosen = Vec::new();
     for name in &arguments.container {
@@ -110,11 +106,7 @@ pub(crate) struct TopArgs {
     container: String,
 }
 
-pub(crate) fn top(
-    arguments: &TopArgs,
-    context: &Context,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+pub(crate) fn top(arguments: &TopArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let container = containers(context)?.find("list the processes of", &arguments.container)?;
     let found = processes(&container)?;
     let right = |name| (name, Align::Right);

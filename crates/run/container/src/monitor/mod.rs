@@ -5,6 +5,7 @@
 
 mod client;
 mod health;
+mod network;
 mod start;
 mod watch;
 
@@ -46,11 +47,6 @@ pub(crate) struct Order {
     pub(crate) folder: PathBuf,
     /// Whether whoever asks wants its output, and is told of its end.
     pub(crate) attached: bool,
-}
-
-/// Whether containers with a network of their own have a way out of it here.
-pub fn has_way_out() -> bool {
-    start::way_out_program().is_some()
 }
 
 /// If this process was started as a monitor, or to serve ports, does that and returns its exit code. Must come before any thread is

@@ -5,22 +5,18 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
 
 use longshore_runtime::{NetworkMode, Seccomp};
 use longshore_sandbox::{
-    Contained, Filter, Isolation, Limits, Mount, MountKind, Network, Rights, Root, StartError, Step, Streams,
-    Ulimit, User, contain,
+    Filter, Isolation, Limits, Mount, MountKind, Network, Rights, Root, StartError, Step, Streams, Ulimit,
+    User, contain,
 };
 
 use super::watch::Source;
-use super::{Monitor, Started, running_state};
+use super::{Monitor, Started, network, running_state};
 use crate::error::{ContainerError, Failure};
 use crate::record::{MountedKind, Record};
-
-/// How long the way out of a network may take to be there.
-const NETWORK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A process that serves the container and ends with it, and the socket that tells it when that is.
 pub(crate) struct Helper(pub(crate) Child, pub(crate) Option<UnixStream>);
@@ -41,7 +37,10 @@ impl Monitor {
         let contained = contain(&step, streams).map_err(|error| of_start(error.into()))?;
         let mut helpers = Vec::new();
         if self.record.settings.network == NetworkMode::Own {
-            helpers.extend(self.way_out(&contained)?);
+            match network::open(contained.process())? {
+                network::WayOut::Open(helper) => helpers.push(helper),
+                network::WayOut::None(why) => self.known.state.warnings = vec![why],
+            }
             helpers.extend(self.ports.serve(contained.process(), address(&self.record))?);
         }
         self.known.groups = contained.groups().to_vec();
@@ -51,43 +50,6 @@ impl Monitor {
         let terminal = running.terminal.take();
         Ok(Started { running, output: sources, terminal, input, _helpers: helpers })
     }
-
-    /// The way out of the container's own network, where the machine offers one: pasta (passt.top).
-    fn way_out(&self, contained: &Contained) -> Result<Option<Helper>, Failure> {
-        let Some(program) = way_out_program() else { return Ok(None) };
-        let ready = self.container.path("network");
-        // One of an earlier start says nothing of this one.
-        let _ = std::fs::remove_file(&ready);
-        let mut command = Command::new(program);
-        command.args(["--foreground", "--quiet", "--config-net", "--no-map-gw"]);
-        command.args(["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]);
-        command.arg("--pid").arg(&ready);
-        if rustix::process::geteuid().is_root() {
-            command.args(["--runas", "0:0"]);
-        }
-        command.arg("--netns").arg(format!("/proc/{}/ns/net", contained.process()));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(ContainerError::at("start", program))?;
-        let mut helper = Helper(child, None);
-        let deadline = Instant::now() + NETWORK_PATIENCE;
-        loop {
-            if std::fs::metadata(&ready).is_ok_and(|about| about.len() > 0) {
-                return Ok(Some(helper));
-            }
-            // Where it gives up, so does the container's way out, which is no reason for it not to run.
-            if helper.0.try_wait().is_ok_and(|status| status.is_some()) || Instant::now() > deadline {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-/// The program that gives networks a way out; `None` where there is none.
-pub(crate) fn way_out_program() -> Option<&'static str> {
-    ["/usr/bin/pasta", "/usr/local/bin/pasta", "/bin/pasta"]
-        .into_iter()
-        .find(|path| std::path::Path::new(path).exists())
 }
 
 /// The address that published ports lead to. Not 127.0.0.1: a program that listens there alone cannot be reached with other engines either.
