@@ -14,6 +14,7 @@ mod context;
 mod environment;
 mod exit;
 mod front;
+mod health;
 mod images;
 mod inside;
 mod interrupt;

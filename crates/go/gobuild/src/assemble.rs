@@ -108,7 +108,7 @@ impl Common<'_> {
         if resolved.stop_signal.is_some() {
             config.stop_signal.clone_from(&resolved.stop_signal);
         }
-        config.healthcheck.clone_from(&resolved.healthcheck);
+        config.healthcheck = resolved.healthcheck_of(parts.platform).cloned();
         config.labels = self.labels(std::mem::take(&mut config.labels))?;
         Ok(())
     }

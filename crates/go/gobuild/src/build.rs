@@ -161,6 +161,8 @@ impl<'a> Builder<'a> {
             request.facts,
         );
         let environment = format!("{:?}", self.surroundings.key(self.resolved.cgo));
+        let probes: Vec<_> =
+            self.resolved.platforms.iter().filter_map(|platform| self.resolved.probe_of(platform)).collect();
         Key::of([
             b"build".as_slice(),
             request.root.as_os_str().as_encoded_bytes(),
@@ -170,6 +172,7 @@ impl<'a> Builder<'a> {
             settings.as_bytes(),
             identity.as_bytes(),
             environment.as_bytes(),
+            probes.concat().as_slice(),
         ])
     }
 

@@ -165,8 +165,11 @@ pub enum SettingsError {
     #[error("the built-in base has no user or group `{0}`")]
     User(String),
     /// A health check for a program that has none.
-    #[error("`healthcheck` has no `command`, and the program has no `health` sub-command")]
+    #[error("`healthcheck` has no `command`, and the program has no `health` sub-command or health route")]
     NoHealthCommand,
+    /// A health check with the probe, which is not there for a platform.
+    #[error("`healthcheck` names {path}, and there is none for {0}", path = crate::probe::PROBE_PATH)]
+    NoProbe(String),
 }
 
 /// Go did not build a package.

@@ -101,6 +101,21 @@ impl Layers<'_> {
         self.write(&items)
     }
 
+    /// The layer of a program that longshore brings: `place`, mode 0555, root's.
+    pub(crate) fn of_own_program(
+        &self,
+        bytes: &[u8],
+        place: &Path,
+        tree: &Tree,
+    ) -> Result<Layer, BuildError> {
+        let mut items = Vec::new();
+        let place = tree.place(place);
+        push_parents(&place, tree, &mut BTreeSet::new(), &mut items);
+        let entry = Entry::file(place, 0o555, bytes.len() as u64);
+        items.push(Item { entry, content: Content::Bytes(bytes.to_owned()) });
+        self.write(&items)
+    }
+
     fn write(&self, items: &[Item]) -> Result<Layer, BuildError> {
         let key = self.key(items)?;
         if let Recalled::Valid(value) = self.memory.recall(&key)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use longshore_config::Presence;
 use longshore_events::TaskKind;
 use longshore_image::layer::Layer;
+use longshore_oci::Platform;
 
 use crate::base::{self, BaseFile, ForeignBase, Tree};
 use crate::build::{Builder, Shared};
@@ -12,6 +13,7 @@ use crate::compile::GoCall;
 use crate::elf::{Elf, ElfError};
 use crate::error::BuildError;
 use crate::layers::Layers;
+use crate::probe::PROBE_PATH;
 use crate::resolved::PROGRAM_FOLDER;
 
 /// What one platform's build gives.
@@ -37,20 +39,21 @@ impl Builder<'_> {
         elf.check(&call.platform, self.resolved.mode)?;
         check_base(&elf, base)?;
         let task = self.events.task(TaskKind::Work, format!("write the layers for {}", call.platform));
-        let built = self.layers(shared, &program, elf, base)?;
+        let built = self.layers(shared, &program, elf, base, &call.platform)?;
         // The temporary folder may be in memory; the program is in the layer now.
         let _ = std::fs::remove_file(&program);
         task.done(String::new());
         Ok(built)
     }
 
-    /// The layers above a foreign base, or all of them: system, time zones, files, program – what changes most comes last.
+    /// The layers above a foreign base, or all of them: system, time zones, files, probe, program – what changes most comes last.
     fn layers(
         &self,
         shared: &Shared,
         program: &Path,
         elf: Elf,
         base: Option<&ForeignBase>,
+        platform: &Platform,
     ) -> Result<Built, BuildError> {
         let layers = Layers {
             writer: &self.writer,
@@ -85,6 +88,11 @@ impl Builder<'_> {
         }
         if !shared.assets.files.is_empty() {
             written.push((layers.of_assets(&shared.assets, tree)?, "included files"));
+        }
+        if let Some(probe) = self.resolved.probe_of(platform) {
+            decisions.push(decision("the probe", true, "the health check is made with it"));
+            let place = Path::new(PROBE_PATH.trim_start_matches('/'));
+            written.push((layers.of_own_program(probe, place, tree)?, "probe"));
         }
         let place = PathBuf::from(PROGRAM_FOLDER).join(&self.request.name);
         written.push((layers.of_program(program, elf.size, &place, tree)?, "program"));

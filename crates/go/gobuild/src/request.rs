@@ -33,6 +33,10 @@ pub struct ServiceFacts {
     pub ports: Vec<Port>,
     /// Arguments with which the program checks its own health, such as `["health"]`.
     pub health: Option<Vec<String>>,
+    /// Where a program that cannot check its own health can be asked for it from inside: `http://127.0.0.1:8080/health`. It is not written where
+    /// there is none, since what is written here is part of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_url: Option<String>,
 }
 
 /// One image to build.

@@ -8,6 +8,7 @@ use longshore_config::{
 use longshore_oci::{Healthcheck as OciHealthcheck, Platform, nanoseconds};
 
 use crate::error::SettingsError;
+use crate::probe::{PROBE_PATH, probe};
 use crate::request::{BuildRequest, ServiceFacts};
 
 /// The folder that programs lie in.
@@ -42,6 +43,8 @@ pub(crate) struct Resolved {
     pub(crate) ports: Vec<Port>,
     pub(crate) stop_signal: Option<String>,
     pub(crate) healthcheck: Option<OciHealthcheck>,
+    /// Whether the settings name the probe as the health check's program.
+    names_probe: bool,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) format: ImageFormat,
@@ -56,6 +59,8 @@ impl Resolved {
     pub(crate) fn new(request: &BuildRequest) -> Result<Resolved, SettingsError> {
         let settings = request.settings.clone();
         let program = format!("/{PROGRAM_FOLDER}/{}", request.name);
+        let names_probe = matches!(&settings.healthcheck,
+            Some(HealthcheckChoice::On(Healthcheck { command: Some(command), .. })) if command.first().is_some_and(|word| word == PROBE_PATH));
         let resolved = Resolved {
             platforms: platforms(settings.platforms.as_deref())?,
             tags: settings.tags.unwrap_or_default(),
@@ -81,6 +86,7 @@ impl Resolved {
             ports: sorted(settings.ports.unwrap_or_else(|| request.facts.ports.clone())),
             stop_signal: settings.stop_signal,
             healthcheck: healthcheck(settings.healthcheck, &request.facts, &program)?,
+            names_probe,
             labels: settings.labels,
             annotations: settings.annotations,
             format: settings.image_format.unwrap_or_default(),
@@ -90,7 +96,24 @@ impl Resolved {
             include: settings.include.unwrap_or_default(),
         };
         resolved.check()?;
+        if resolved.names_probe {
+            resolved.check_probe()?;
+        }
         Ok(resolved)
+    }
+
+    /// The program that the health check is made with, where an image of this platform has such a check. Who names it gets it in OCI images too,
+    /// which have no health check: for one that is written elsewhere, such as an exec probe of Kubernetes.
+    pub(crate) fn probe_of(&self, platform: &Platform) -> Option<&'static [u8]> {
+        let is_asked =
+            self.format == ImageFormat::Docker && self.healthcheck.as_ref().is_some_and(uses_probe);
+        probe(&platform.architecture).filter(|_| is_asked && platform.os == "linux")
+    }
+
+    /// The health check of an image of this platform: none where it would need a program that there is not.
+    pub(crate) fn healthcheck_of(&self, platform: &Platform) -> Option<&OciHealthcheck> {
+        let check = self.healthcheck.as_ref()?;
+        (!uses_probe(check) || self.probe_of(platform).is_some()).then_some(check)
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -123,6 +146,14 @@ impl Resolved {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a probe for each platform: one that was asked for by name cannot be left out.
+    fn check_probe(&self) -> Result<(), SettingsError> {
+        match self.platforms.iter().find(|platform| probe(&platform.architecture).is_none()) {
+            Some(platform) => Err(SettingsError::NoProbe(platform.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Whether the settings say which processors of an architecture are meant.
@@ -218,17 +249,24 @@ fn forbidden(name: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a health check is made with the probe that longshore puts into images.
+fn uses_probe(check: &OciHealthcheck) -> bool {
+    matches!(check.test.as_slice(), [form, program, ..] if form == "CMD" && program == PROBE_PATH)
+}
+
+/// How an engine asks for health: as the settings say, else with the program's own arguments, else with the probe.
 fn healthcheck(
     choice: Option<HealthcheckChoice>,
     facts: &ServiceFacts,
     program: &str,
 ) -> Result<Option<OciHealthcheck>, SettingsError> {
     let own = facts.health.as_ref().map(|arguments| [&[program.to_owned()], arguments.as_slice()].concat());
-    let (check, command) = match (choice, own) {
+    let found = own.or_else(|| Some(vec![PROBE_PATH.to_owned(), facts.health_url.clone()?]));
+    let (check, command) = match (choice, found) {
         (Some(HealthcheckChoice::Off), _) | (None, None) => return Ok(None),
-        (None, Some(own)) => (Healthcheck::default(), own),
-        (Some(HealthcheckChoice::On(check)), own) => {
-            let command = check.command.clone().or(own).ok_or(SettingsError::NoHealthCommand)?;
+        (None, Some(found)) => (Healthcheck::default(), found),
+        (Some(HealthcheckChoice::On(check)), found) => {
+            let command = check.command.clone().or(found).ok_or(SettingsError::NoHealthCommand)?;
             (check, command)
         }
     };

@@ -19,6 +19,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a_build_prints_its_digest_alone_and_does_nothing_the_second_time", &[], build)
         .test("the_digest_is_the_same_in_another_folder_store_and_time_zone", &[], same_digest)
         .test("a_build_goes_wherever_it_is_asked_to", &[], outputs)
+        .test("a_health_route_is_asked_by_the_probe", &[], health_route)
         .test("files_tell_what_was_built", &[], files)
         .test("every_service_of_a_workspace_is_built_under_its_name", &[], workspace)
         .test("progress_as_json_is_one_object_a_line", &[], json_progress)
@@ -85,6 +86,38 @@ fn plan_workspace() -> TestResult {
     let user = user()?.inside(folder.path());
     let ran = user.run(["plan"])?.succeeded()?;
     assert_snapshot("plan-workspace", &shown(&ran, &redactions(&user).path(folder.path(), "FOLDER")));
+    Ok(())
+}
+
+const HEALTH_ROUTE: &str = r#"package main
+
+import "net/http"
+
+func main() {
+	http.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {})
+	panic(http.ListenAndServe(":8080", nil))
+}
+"#;
+
+fn health_route() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("go.mod", "module asked\n\ngo 1.22\n")?;
+    folder.write("main.go", HEALTH_ROUTE)?;
+    folder.write("longshore.toml", "[build]\nimage-format = \"docker\"\nplatforms = [\"linux/amd64\"]\n")?;
+    let user = user_with_go()?.inside(folder.path());
+    let plan = user.run(["plan"])?.succeeded()?.stdout;
+    let line = plan.lines().find(|line| line.contains("health check")).unwrap_or_default();
+    let expected = "probe http://127.0.0.1:8080/healthz  the program has the route, and the probe asks for it  (main.go:6)";
+    assert!(line.ends_with(expected), "{plan}");
+    let built = user.run(["build", "-t", "asked:dev"])?.succeeded()?;
+    assert!(built.stderr.contains("the probe: in, the health check is made with it"), "{}", built.stderr);
+    let shown = user.run(["image", "show", "asked:dev", "--format", "json"])?.succeeded()?.stdout;
+    let test = r#""CMD","/usr/local/bin/probe","http://127.0.0.1:8080/healthz""#;
+    assert!(shown.split_whitespace().collect::<String>().contains(test), "{shown}");
+    let history = user.run(["image", "history", "asked:dev"])?.succeeded()?.stdout;
+    assert!(history.contains("longshore: probe"), "{history}");
+    let plain = user.run(["build", "-t", "asked:oci", "--image-format", "oci"])?.succeeded()?;
+    assert!(!plain.stderr.contains("the probe: in"), "{}", plain.stderr);
     Ok(())
 }
 

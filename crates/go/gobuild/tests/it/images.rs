@@ -318,3 +318,42 @@ pub(crate) fn the_store_stays_valid() -> TestResult {
     assert_eq!(fs::read_dir(world.store.temporary_folder())?.count(), 0, "a temporary file was left behind");
     Ok(())
 }
+
+/// A health check by URL brings the probe, where there is one for the platform, and nothing else does.
+pub(crate) fn a_health_url_brings_the_probe() -> TestResult {
+    let mut world = World::new("package main\n\nfunc main() {}\n");
+    world.request.facts.health_url = Some("http://127.0.0.1:8080/health".into());
+    let path = longshore_gobuild::PROBE_PATH;
+    let place = path.trim_start_matches('/');
+    world.request.settings.platforms = Some(vec!["linux/amd64".into()]);
+    // The OCI format has no health check.
+    assert!(!world.single(&world.build()?).2.contains_key(place));
+    world.request.settings.image_format = Some(ImageFormat::Docker);
+    for architecture in ["amd64", "arm64", "riscv64"] {
+        world.request.settings.platforms = Some(vec![format!("linux/{architecture}")]);
+        let (_, config, files) = world.single(&world.build()?);
+        let found = files.get(place).map(|file| file.3.as_slice());
+        assert_eq!(found, longshore_gobuild::probe(architecture), "{architecture}");
+        let test = config.config.healthcheck.map(|check| check.test);
+        let expected = ["CMD", path, "http://127.0.0.1:8080/health"].map(str::to_owned).to_vec();
+        assert_eq!(test, found.map(|_| expected), "{architecture}");
+        assert_eq!(files.contains_key("usr/local"), found.is_some(), "{architecture}");
+    }
+    // One that is asked for by name is there, or an error.
+    let named = |words: &[&str]| {
+        let command = Some(words.iter().map(|word| (*word).to_owned()).collect());
+        Some(HealthcheckChoice::On(longshore_config::Healthcheck { command, ..Default::default() }))
+    };
+    world.request.facts.health_url = None;
+    world.request.settings.healthcheck = named(&[path, "grpc://127.0.0.1:50051"]);
+    let error = world.build().err().and_then(|error| error.source().map(ToString::to_string));
+    assert_eq!(error.unwrap(), format!("`healthcheck` names {path}, and there is none for linux/riscv64"));
+    world.request.settings.platforms = Some(vec!["linux/arm64".into()]);
+    for format in [ImageFormat::Docker, ImageFormat::Oci] {
+        world.request.settings.image_format = Some(format);
+        assert!(world.single(&world.build()?).2.contains_key(place));
+    }
+    world.request.settings.healthcheck = named(&["/app/hello"]);
+    assert!(!world.single(&world.build()?).2.contains_key(place));
+    Ok(())
+}

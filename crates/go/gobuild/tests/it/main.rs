@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         .test("platforms_become_an_index", GO, images::platforms_become_an_index)
         .test("the_program_decides_what_goes_in", GO, images::the_program_decides_what_goes_in)
         .test("settings_reach_the_config", GO, images::settings_reach_the_config)
+        .test("a_health_url_brings_the_probe", GO, images::a_health_url_brings_the_probe)
         .test("files_are_included", GO, images::files_are_included)
         .test("the_commit_is_told", GO_AND_GIT, images::the_commit_is_told)
         .test("a_base_is_kept_and_checked", GO_AND_C, images::a_base_is_kept_and_checked)

@@ -28,6 +28,7 @@ use longshore_toolchain::Toolchains;
 use crate::bases::Bases;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::health;
 use crate::images;
 use crate::services::{self, Service, Services, ServicesArgs, Several};
 use crate::settings::GO_OPTIONS;
@@ -243,7 +244,7 @@ fn request(service: &Service, services: &Services) -> BuildRequest {
         module,
         name: service.name.clone(),
         settings: service.settings.clone(),
-        facts: facts(&service.main.facts),
+        facts: facts(&service.main.facts, &service.settings),
         lock: LockMode::Update,
         fresh: false,
         source_date_epoch: None,
@@ -251,7 +252,7 @@ fn request(service: &Service, services: &Services) -> BuildRequest {
 }
 
 /// Of what was found in the source, what an image's configuration says.
-fn facts(found: &Facts) -> ServiceFacts {
+fn facts(found: &Facts, settings: &Settings) -> ServiceFacts {
     let port = |port: &longshore_project::Port| {
         let protocol = match port.protocol {
             longshore_project::Protocol::Tcp => longshore_config::Protocol::Tcp,
@@ -264,6 +265,7 @@ fn facts(found: &Facts) -> ServiceFacts {
     ServiceFacts {
         ports: found.ports.iter().filter_map(port).collect::<BTreeSet<_>>().into_iter().collect(),
         health: found.health_command.as_ref().map(|command| command.arguments.clone()),
+        health_url: health::url(found, settings).map(|(url, _)| url),
     }
 }
 

@@ -5,6 +5,7 @@ use longshore_oci::Platform;
 use longshore_project::{Evidence, Facts};
 
 use super::Decision;
+use crate::health;
 use crate::services::{Service, Services};
 use crate::ui::count;
 
@@ -203,7 +204,16 @@ impl Decisions<'_> {
                     Some(&command.evidence),
                 );
             }
-            (_, None) => self.push("health check", "no", "the program has no health sub-command", None),
+            (_, None) => match health::url_of(self.facts(), self.settings()) {
+                Some((url, evidence)) => {
+                    let reason = carried("the program has the route, and the probe asks for it");
+                    self.push("health check", format!("probe {url}"), reason, Some(&evidence));
+                }
+                None => {
+                    let reason = "the program has no health sub-command, and no route that could be asked";
+                    self.push("health check", "no", reason, None);
+                }
+            },
         }
     }
 
