@@ -141,7 +141,8 @@ mod tests {
         let tls = Port { tls: true, ..port("", Some(8443)) };
         let udp = Port { protocol: Protocol::Udp, ..port("", Some(53)) };
         let one = port("", Some(8080));
-        let cases: &[(&[Port], &[(&str, &str)], Option<&str>)] = &[
+        type Case<'a> = (&'a [Port], &'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (std::slice::from_ref(&one), &[], Some("127.0.0.1:8080")),
             (&[one.clone(), udp], &[], Some("127.0.0.1:8080")),
             (&[port("127.0.0.1", Some(80))], &[], Some("127.0.0.1:80")),

@@ -59,8 +59,7 @@ impl Resolved {
     pub(crate) fn new(request: &BuildRequest) -> Result<Resolved, SettingsError> {
         let settings = request.settings.clone();
         let program = format!("/{PROGRAM_FOLDER}/{}", request.name);
-        let names_probe = matches!(&settings.healthcheck,
-            Some(HealthcheckChoice::On(Healthcheck { command: Some(command), .. })) if command.first().is_some_and(|word| word == PROBE_PATH));
+        let names_probe = names_probe(settings.healthcheck.as_ref());
         let resolved = Resolved {
             platforms: platforms(settings.platforms.as_deref())?,
             tags: settings.tags.unwrap_or_default(),
@@ -105,8 +104,8 @@ impl Resolved {
     /// The program that the health check is made with, where an image of this platform has such a check. Who names it gets it in OCI images too,
     /// which have no health check: for one that is written elsewhere, such as an exec probe of Kubernetes.
     pub(crate) fn probe_of(&self, platform: &Platform) -> Option<&'static [u8]> {
-        let is_asked =
-            self.format == ImageFormat::Docker && self.healthcheck.as_ref().is_some_and(uses_probe);
+        let is_carried = self.format == ImageFormat::Docker || self.names_probe;
+        let is_asked = is_carried && self.healthcheck.as_ref().is_some_and(uses_probe);
         probe(&platform.architecture).filter(|_| is_asked && platform.os == "linux")
     }
 
@@ -247,6 +246,12 @@ fn forbidden(name: &str) -> Option<&'static str> {
         "GOROOT" | "GOENV" | "PWD" | "GO111MODULE" | "PATH" | "HOME" => "longshore sets it",
         _ => return None,
     })
+}
+
+/// Whether the settings name the probe as the program that is asked.
+fn names_probe(choice: Option<&HealthcheckChoice>) -> bool {
+    let Some(HealthcheckChoice::On(check)) = choice else { return false };
+    check.command.as_ref().and_then(|command| command.first()).is_some_and(|program| program == PROBE_PATH)
 }
 
 /// Whether a health check is made with the probe that longshore puts into images.
