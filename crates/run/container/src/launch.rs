@@ -27,6 +27,8 @@ pub struct Launch<'l> {
     pub snapshots: &'l Snapshots,
     /// How they are kept apart.
     pub isolation: Isolation,
+    /// The small init of `--init`, a static program for this machine; without one, that setting is refused.
+    pub init: Option<&'static [u8]>,
     /// Who is told of progress.
     pub events: &'l Events,
 }
@@ -69,6 +71,7 @@ impl Launch<'_> {
             image,
             snapshots: self.snapshots,
             isolation: self.isolation,
+            init: self.init,
             events: self.events,
         };
         let made = parts.make(self.containers)?;

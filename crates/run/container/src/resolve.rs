@@ -1,5 +1,6 @@
 //! From settings and an image to a container: what its program is and sees, to Docker's rules (moby: `daemon/create.go`, `oci_linux.go`).
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,8 @@ use crate::signals::signal_number;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Largest /etc/passwd that is read.
 const MAX_USERS: u64 = 4 << 20;
+/// Where the init of `--init` is mounted.
+const INIT: &str = "/sbin/longshore-init";
 /// How long a container may take to end, where nobody says.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,7 @@ pub(crate) struct Parts<'p> {
     pub(crate) image: &'p Image,
     pub(crate) snapshots: &'p Snapshots,
     pub(crate) isolation: Isolation,
+    pub(crate) init: Option<&'static [u8]>,
     pub(crate) events: &'p Events,
 }
 
@@ -97,10 +101,14 @@ impl Parts<'_> {
 
     fn program(&self, config: &ContainerConfig, view: &View, id: &str) -> Result<Program, RuntimeError> {
         let settings = self.settings;
-        let arguments = arguments(settings, config);
+        let mut arguments = arguments(settings, config);
         if arguments.is_empty() {
             let hint = "name one after the image";
             return Err(self.setting("COMMAND", "the image has no command of its own", Some(hint)));
+        }
+        if settings.init {
+            let words = [INIT, "init", "--"].map(str::to_owned);
+            arguments.splice(0..0, words);
         }
         let user = settings.user.clone().unwrap_or_else(|| config.user.clone());
         let identity = self.identity(&user, view)?;
@@ -231,9 +239,24 @@ impl Parts<'_> {
             let path = container.volume(asked + number, (view, &target)).map_err(problem)?;
             mounts.push(Mounted { target, what: MountedKind::Bind(path), read_only: false });
         }
+        if self.settings.init {
+            mounts.push(self.init(container)?);
+        }
         // What lies deeper is mounted later.
         mounts.sort_by_key(|mount| mount.target.components().count());
         Ok(mounts)
+    }
+
+    /// The init, as a file of the container's own folder.
+    fn init(&self, container: &Container) -> Result<Mounted, RuntimeError> {
+        let Some(bytes) = self.init else {
+            return Err(self.setting("--init", "there is no init for this kind of machine", None));
+        };
+        let path = container.path("init");
+        let written = std::fs::write(&path, bytes)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)));
+        written.map_err(ContainerError::at("write", &path)).map_err(failed("run", &self.settings.image))?;
+        Ok(Mounted { target: INIT.into(), what: MountedKind::Bind(path), read_only: true })
     }
 
     fn bound(&self, path: &Path) -> Result<PathBuf, RuntimeError> {

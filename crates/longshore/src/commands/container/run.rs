@@ -85,7 +85,13 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
     let image = image(arguments, &store, context, ui).map_err(|error| error.ending(NOT_RUN))?;
     let snapshots = Snapshots::open(&store, inside::ownership(), true)?;
     let containers = Containers::of(&store);
-    let launch = Launch { containers: &containers, snapshots: &snapshots, isolation, events: ui.events() };
+    let launch = Launch {
+        containers: &containers,
+        snapshots: &snapshots,
+        isolation,
+        init: init(),
+        events: ui.events(),
+    };
     let attached = launch.start(&settings, &image, !arguments.detach).map_err(|error| {
         let exit = Exit::Of(u8::try_from(error.code()).unwrap_or(125));
         CommandError::from(error).ending(exit)
@@ -94,6 +100,15 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
         ui.events().warn(warning);
     }
     Ok(Begun::Attached(attached))
+}
+
+/// The probe for this machine, which is an init too.
+const fn init() -> Option<&'static [u8]> {
+    #[cfg(target_arch = "x86_64")]
+    let bytes = include_bytes!("../../../../probe/prebuilt/probe-amd64");
+    #[cfg(target_arch = "aarch64")]
+    let bytes = include_bytes!("../../../../probe/prebuilt/probe-arm64");
+    Some(bytes)
 }
 
 /// Root has namespaces, or is told by the kernel that it has not: trying that beforehand would take longer than all else.

@@ -135,6 +135,10 @@ pub(super) struct SettingsArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     network: NetworkChoice,
 
+    /// Let a small init be process 1, which passes signals on and collects orphans
+    #[arg(long)]
+    init: bool,
+
     /// Signal that asks it to end
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
@@ -271,7 +275,7 @@ impl SettingsArgs {
                 ulimits: self.ulimit.iter().map(ulimit).collect(),
             },
             restart: self.restart,
-            init: false,
+            init: self.init,
             stop_signal: self.stop_signal.clone(),
             stop_timeout: self.stop_timeout.map(Duration::from_secs),
             health: self.health(),

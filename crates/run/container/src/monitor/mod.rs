@@ -53,10 +53,22 @@ pub(crate) struct Order {
 /// started.
 pub fn enter_if_monitor() -> Option<i32> {
     match std::env::args_os().next()?.to_str()? {
-        MONITOR => Some(main()),
-        PORTS => Some(crate::ports::serve()),
+        MONITOR => {
+            name();
+            Some(main())
+        }
+        PORTS => {
+            name();
+            Some(crate::ports::serve())
+        }
         _ => None,
     }
+}
+
+/// What `ps` shows, where the kernel would show the number of the descriptor by which it was started.
+fn name() {
+    // It serves people alone.
+    let _ = rustix::thread::set_name(c"longshore");
 }
 
 fn main() -> i32 {
