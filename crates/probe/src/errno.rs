@@ -12,7 +12,7 @@ pub(crate) const NOTDIR: isize = -20;
 pub(crate) const CONNREFUSED: isize = -111;
 
 /// The errors that a user can do something about; each is its number as a byte, and its words, as they stand behind what failed.
-const WORDS: &[u8] = b"\0~\x01: not permitted~\x02: no such file~\x04: time is over~\x08: not a program for this machine~\x0d: permission denied~\
+const WORDS: &[u8] = b"\0~\x01: not permitted~\x02: no such file~\x04: time is over~\x08: not a program~\x0d: permission denied~\
     \x65: network unreachable~\x68: connection reset~\x6e: no answer~\
     \x6f: connection refused~\x71: no route to host";
 
@@ -41,7 +41,7 @@ mod tests {
         let cases: [(isize, &[u8]); 6] = [
             (0, b""),
             (-1, b": not permitted"),
-            (NOEXEC, b": not a program for this machine"),
+            (NOEXEC, b": not a program"),
             (CONNREFUSED, b": connection refused"),
             (-113, b": no route to host"),
             (-133, b": system error"),

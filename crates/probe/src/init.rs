@@ -34,14 +34,17 @@ fn run(options: &Options, command: &Arguments) -> i32 {
     {
         ignored_once = [SIGHUP, SIGCONT];
     }
-    // Both have been in the kernel since before the oldest that longshore knows, and are allowed by every filter that is in use.
+    // Whatever cannot be done that was asked for, or is needed, keeps the command from being started.
+    let mut child = 0;
     if options.subreaper {
-        system::become_subreaper();
+        child = system::become_subreaper();
     }
     if options.parent_death > 0 {
-        system::signal_at_parents_death(options.parent_death);
+        child |= system::signal_at_parents_death(options.parent_death);
     }
-    let child = start::start(options, command);
+    if child == 0 {
+        child = start::start(options, command);
+    }
     if child < 0 {
         start::fail(b"", child);
     }

@@ -72,7 +72,7 @@ impl<'a> Target<'a> {
             Some([]) if scheme == Scheme::Http => Some(80),
             Some([b':', digits @ ..]) => text::whole_number(digits, 65535),
             Some(_) => None,
-            None => refuse("the host is no IPv4 address, [IPv6 address] or localhost", url),
+            None => refuse("not an IPv4 address, [IPv6 address] or localhost", url),
         };
         let port = port.unwrap_or(0);
         if port == 0 {

@@ -82,6 +82,8 @@ pub(crate) fn tcp() -> TestResult {
 }
 
 pub(crate) fn localhost() -> TestResult {
+    let ran = ask(&["tcp://localhost:1"])?.expect_code(1)?;
+    assert_eq!(ran.stderr, "probe: tcp://localhost:1: cannot connect: connection refused\n");
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = match TcpListener::bind(address) {
             Ok(listener) => listener,
@@ -122,7 +124,7 @@ pub(crate) fn usage() -> TestResult {
         (&["https://127.0.0.1/"], "not http://, tcp:// or grpc://: https://127.0.0.1/"),
         (
             &["http://example.com/"],
-            "the host is no IPv4 address, [IPv6 address] or localhost: http://example.com/",
+            "not an IPv4 address, [IPv6 address] or localhost: http://example.com/",
         ),
         (&["tcp://127.0.0.1"], "no port from 1 to 65535: tcp://127.0.0.1"),
         (&["http://127.0.0.1/a b"], "not a URL: http://127.0.0.1/a b"),
