@@ -122,10 +122,7 @@ pub(crate) fn usage() -> TestResult {
         (&[], "not http://, tcp:// or grpc://: "),
         (&["127.0.0.1:80"], "not http://, tcp:// or grpc://: 127.0.0.1:80"),
         (&["https://127.0.0.1/"], "not http://, tcp:// or grpc://: https://127.0.0.1/"),
-        (
-            &["http://example.com/"],
-            "not an IPv4 address, [IPv6 address] or localhost: http://example.com/",
-        ),
+        (&["http://example.com/"], "not an IPv4 address, [IPv6 address] or localhost: http://example.com/"),
         (&["tcp://127.0.0.1"], "no port from 1 to 65535: tcp://127.0.0.1"),
         (&["http://127.0.0.1/a b"], "not a URL: http://127.0.0.1/a b"),
         (&["http://127.0.0.1", "http://127.0.0.2"], "unexpected: http://127.0.0.2"),
