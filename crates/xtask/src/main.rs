@@ -19,7 +19,7 @@ Usage: cargo xtask COMMAND
 
   test            installs what the tests need (as root on Debian), then runs all checks and tests
   bench [CELL…]   measures longshore against its peers and writes the tables of docs/benchmarks.md;
-                  cells: build, dockerfile, memory, registry, digests, binary; dockerfile/NAME is one of its Dockerfiles
+                  cells: build, dockerfile, container, memory, registry, digests, binary; dockerfile/NAME is one of its Dockerfiles
   conformance record|check|live [CASE…]
                   record what BuildKit makes of the suite's Dockerfiles, check longshore against
                   what is recorded, or against BuildKit live; `copy-*` names several cases

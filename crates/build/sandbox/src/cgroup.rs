@@ -77,8 +77,7 @@ impl Group {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (mounts, own) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
         let name = format!("{NAME}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let numbers = [limits.memory, limits.processors, limits.processes];
-        let asked = numbers.iter().any(Option::is_some) || limits.cgroup_parent.is_some();
+        let asked = limits.need_group();
         let mut group = Group { folders: Vec::new(), asked };
         for setting in settings(limits) {
             let set = tree(&mounts, &own, setting.controller, limits.cgroup_parent.as_deref())
@@ -97,6 +96,11 @@ impl Group {
             return Err(SandboxError::Limit { what: "resources", source });
         }
         Ok(group)
+    }
+
+    /// No group at all.
+    pub(crate) fn none() -> Group {
+        Group { folders: Vec::new(), asked: false }
     }
 
     fn set(&mut self, tree: &Tree, name: &str, setting: &Setting) -> io::Result<()> {

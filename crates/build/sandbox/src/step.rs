@@ -86,12 +86,20 @@ pub struct Limits {
     pub shm_size: u64,
     /// Most memory of all processes together, in bytes.
     pub memory: Option<u64>,
-    /// Most processes and threads; without, 8,192 where groups can be made.
+    /// Most processes and threads; without, a step may have 8,192 where groups can be made.
     pub processes: Option<u64>,
     /// Processor time of all processes together, in thousandths of one processor's.
     pub processors: Option<u64>,
     /// The control group in which the step's is made, from the root of the tree; otherwise one by this process's own.
     pub cgroup_parent: Option<String>,
+}
+
+impl Limits {
+    /// Whether one of them needs a control group.
+    pub(crate) fn need_group(&self) -> bool {
+        let numbers = [self.memory, self.processors, self.processes];
+        numbers.iter().any(Option::is_some) || self.cgroup_parent.is_some()
+    }
 }
 
 impl Default for Limits {

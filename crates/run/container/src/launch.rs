@@ -127,7 +127,7 @@ fn explained(failure: Failure, made: &Made) -> Failure {
     let path = program.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
     let Some(name) = program.arguments.first() else { return Failure::NotStarted(code, reason, None) };
     match loader::explain(&made.view, name, path, &program.folder) {
-        Some((why, hint)) => Failure::NotStarted(code, format!("{reason}: {why}"), hint),
+        Some((why, hint)) => Failure::NotStarted(code, format!("cannot run {name}: {why}"), hint),
         None => Failure::NotStarted(code, reason, None),
     }
 }

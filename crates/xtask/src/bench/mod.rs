@@ -5,6 +5,7 @@
 
 mod binary;
 mod build;
+mod container;
 mod digests;
 mod dockerfile;
 mod images;
@@ -33,9 +34,10 @@ pub(crate) struct Bench {
 type Cell = (&'static str, &'static str, fn(&Bench) -> Result<Vec<Row>>);
 
 /// Each cell's name, title and measurement.
-const CELLS: [Cell; 6] = [
+const CELLS: [Cell; 7] = [
     ("build", "Native builds", build::measure),
     ("dockerfile", "Dockerfile builds", dockerfile::measure),
+    ("container", "Containers", container::measure),
     ("memory", "Peak memory with a layer of 2 GiB", memory::measure),
     ("registry", "Push and pull over loopback", registry::measure),
     ("digests", "The same digest everywhere", digests::measure),

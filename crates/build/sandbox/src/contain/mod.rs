@@ -52,6 +52,7 @@ pub struct Contained {
     control: UnixStream,
     group: Group,
     terminal: bool,
+    namespaces: Vec<OwnedFd>,
 }
 
 /// Starts process 1 of a container in namespaces of its own. It does nothing before [`Contained::release`], so that its network can be
@@ -68,7 +69,8 @@ pub fn contain(step: &Step, streams: Streams) -> Result<Contained, SandboxError>
         let what = "keep a container apart: it has no namespaces".to_owned();
         return Err(SandboxError::Refused { isolation: step.isolation, what });
     }
-    let group = Group::make(&step.limits)?;
+    // Moving a process into a group waits for all processors (some milliseconds), so it is done for a reason only.
+    let group = if step.limits.need_group() { Group::make(&step.limits)? } else { Group::none() };
     let (control, theirs) = UnixStream::pair().map_err(failed("make a socket for"))?;
     let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     if step.network != Network::Host {
@@ -82,9 +84,25 @@ pub fn contain(step: &Step, streams: Streams) -> Result<Contained, SandboxError>
     };
     drop(theirs);
     let handle = pidfd_open(process, PidfdFlags::empty()).map_err(Fault::plain("follow the process"))?;
-    let contained = Contained { process, handle, control, group, terminal };
+    let namespaces = kept_namespaces(process);
+    let contained = Contained { process, handle, control, group, terminal, namespaces };
     contained.group.take_in(process.as_raw_pid().unsigned_abs())?;
     Ok(contained)
+}
+
+/// The namespaces that take long to end: mounts and network. Held by nobody else, they would end with the process, and its end would
+/// be told after that.
+fn kept_namespaces(process: Pid) -> Vec<OwnedFd> {
+    let opened = |name: &&str| {
+        let path = format!("/proc/{}/ns/{name}", process.as_raw_pid());
+        rustix::fs::open(
+            path,
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .ok()
+    };
+    ["mnt", "net"].iter().filter_map(opened).collect()
 }
 
 /// A container's process 1, whose program runs.
@@ -97,6 +115,8 @@ pub struct Running {
     /// The other end of its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
     group: Group,
+    /// What the kernel takes apart when this is dropped, rather than before it tells that the process has ended.
+    _namespaces: Vec<OwnedFd>,
 }
 
 impl Contained {
@@ -120,8 +140,9 @@ impl Contained {
         let answer = self.begin(spoken);
         match answer {
             Ok(terminal) => {
-                let Contained { process, handle, group, .. } = self;
-                Ok(Running { process: process.as_raw_pid().unsigned_abs(), handle, terminal, group })
+                let Contained { process, handle, group, namespaces, .. } = self;
+                let process = process.as_raw_pid().unsigned_abs();
+                Ok(Running { process, handle, terminal, group, _namespaces: namespaces })
             }
             Err(error) => {
                 // It may have ended by itself; it must be collected in any case.

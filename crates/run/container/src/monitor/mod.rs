@@ -104,6 +104,8 @@ struct Monitor {
     client: Client,
     attached: bool,
     ports: Ports,
+    /// The run that has ended last, whose namespaces are still there.
+    last: Option<Running>,
     _lock: Lock,
 }
 
@@ -128,7 +130,17 @@ impl Monitor {
                 state.ports = ports.published();
                 let known = Known { state, monitor: std::process::id(), groups: Vec::new(), lost: 0 };
                 let attached = order.attached;
-                Ok(Monitor { container, record, known, log, client, attached, ports, _lock: lock })
+                Ok(Monitor {
+                    container,
+                    record,
+                    known,
+                    log,
+                    client,
+                    attached,
+                    ports,
+                    last: None,
+                    _lock: lock,
+                })
             }
         }
     }
@@ -138,6 +150,8 @@ impl Monitor {
         let mut pause = FIRST_PAUSE;
         loop {
             let began = Instant::now();
+            // Two runs must not write to the same folder.
+            self.last = None;
             let exit = match self.start() {
                 Ok(started) => {
                     if self.known.state.restarts == 0 {

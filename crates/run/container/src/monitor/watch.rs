@@ -84,6 +84,7 @@ impl Monitor {
             self.take(&mut watched, &ready);
         }
         drop(helpers);
+        self.last = Some(running);
         exit
     }
 
