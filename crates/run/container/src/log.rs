@@ -223,11 +223,7 @@ fn system_time(time: Timestamp) -> SystemTime {
 }
 
 /// Reads entries to the end; half a line stays in `partial`.
-fn drain(
-    from: &mut (impl BufRead + Read),
-    partial: &mut Vec<u8>,
-    take: &mut dyn FnMut(LogLine),
-) -> io::Result<()> {
+fn drain(from: &mut impl BufRead, partial: &mut Vec<u8>, take: &mut dyn FnMut(LogLine)) -> io::Result<()> {
     loop {
         from.by_ref().take(1 << 20).read_until(b'\n', partial)?;
         if partial.last() != Some(&b'\n') {

@@ -253,9 +253,13 @@ impl Parts<'_> {
             return Err(self.setting("--init", "there is no init for this kind of machine", None));
         };
         let path = container.path("init");
-        let written = std::fs::write(&path, bytes)
-            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)));
-        written.map_err(ContainerError::at("write", &path)).map_err(failed("run", &self.settings.image))?;
+        let executable = std::fs::Permissions::from_mode(0o555);
+        let written =
+            longshore_files::write_unsynced(&path, bytes).map_err(ContainerError::from).and_then(|()| {
+                std::fs::set_permissions(&path, executable)
+                    .map_err(ContainerError::at("give a mode to", &path))
+            });
+        written.map_err(failed("run", &self.settings.image))?;
         Ok(Mounted { target: INIT.into(), what: MountedKind::Bind(path), read_only: true })
     }
 

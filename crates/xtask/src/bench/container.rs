@@ -76,7 +76,7 @@ impl Place<'_> {
             serde_json::from_str(&text).map_err(context("runc's config is none"))?;
         config["process"]["terminal"] = false.into();
         config["process"]["args"] = program.split(' ').collect::<Vec<_>>().into();
-        write(&path, &config.to_string())
+        write(&path, config.to_string())
     }
 
     fn start(&self) -> Result<Row> {

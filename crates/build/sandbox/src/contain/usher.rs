@@ -143,7 +143,7 @@ fn user_namespaces(process: u32) -> Result<Vec<OwnedFd>, Fault> {
 
 /// What the program is, as a step without a root folder to be built.
 fn step(joining: &Joining) -> Result<Step, Said> {
-    let users = ["/etc/passwd", "/etc/group"].map(|path| read_small(path));
+    let users = ["/etc/passwd", "/etc/group"].map(read_small);
     let identity = process_identity(&joining.user, &users[0], &users[1])
         .map_err(|unknown| Said::NoUser(unknown.to_string()))?;
     let mut environment = joining.environment.clone();

@@ -55,7 +55,10 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     for line in &kept {
         show(line, arguments.timestamps, ui)?;
     }
-    while arguments.follow {
+    if !arguments.follow {
+        return Ok(Exit::Done);
+    }
+    loop {
         ui.events().check()?;
         // Asked before the log is read, so that nothing is missed that was written before its end.
         let state = container.state("follow");

@@ -5,6 +5,7 @@ mod exec;
 mod inspect;
 mod list;
 mod logs;
+mod places;
 mod run;
 mod settings;
 mod terminal;

@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result
 }
 
 enum Begun {
-    Attached(Attached),
+    Attached(Box<Attached>),
     /// Another process did the work.
     Inside(Exit),
 }
@@ -89,7 +89,7 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
         containers: &containers,
         snapshots: &snapshots,
         isolation,
-        init: init(),
+        init: longshore_gobuild::probe(&Platform::host().architecture),
         events: ui.events(),
     };
     let attached = launch.start(&settings, &image, !arguments.detach).map_err(|error| {
@@ -99,16 +99,7 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
     for warning in &attached.state.warnings {
         ui.events().warn(warning);
     }
-    Ok(Begun::Attached(attached))
-}
-
-/// The probe for this machine, which is an init too.
-const fn init() -> Option<&'static [u8]> {
-    #[cfg(target_arch = "x86_64")]
-    let bytes = include_bytes!("../../../../probe/prebuilt/probe-amd64");
-    #[cfg(target_arch = "aarch64")]
-    let bytes = include_bytes!("../../../../probe/prebuilt/probe-arm64");
-    Some(bytes)
+    Ok(Begun::Attached(Box::new(attached)))
 }
 
 /// Root has namespaces, or is told by the kernel that it has not: trying that beforehand would take longer than all else.
@@ -182,7 +173,7 @@ fn follow(arguments: &RunArgs, attached: &Attached, ui: &mut Ui) -> Result<Exit,
     };
     drop(raw);
     if let Some(reason) = &exit.reason {
-        ui.events().warn(&format!("the container ended with {}: {reason}", exit.code));
+        ui.events().warn(format!("the container ended with {}: {reason}", exit.code));
     }
     Ok(Exit::Of(u8::try_from(exit.code & 0xff).unwrap_or(1)))
 }

@@ -169,12 +169,12 @@ impl Monitor {
                 pause = FIRST_PAUSE;
             }
             if !self.goes_on(&exit) {
-                return self.end(exit);
+                return self.end(&exit);
             }
             self.ended(exit, Status::Restarting);
             if self.rest(pause) {
                 let exit = self.known.state.exit.clone();
-                return self.end(exit.unwrap_or(ExitStatus { code: 0, out_of_memory: false, reason: None }));
+                return self.end(&exit.unwrap_or(ExitStatus { code: 0, out_of_memory: false, reason: None }));
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
             self.known.state.restarts += 1;
@@ -219,7 +219,7 @@ impl Monitor {
         self.write_state();
     }
 
-    fn end(mut self, exit: ExitStatus) -> i32 {
+    fn end(mut self, exit: &ExitStatus) -> i32 {
         if self.record.settings.remove {
             self.log.flush();
             // What cannot be removed now is shown as a container that has ended.
@@ -232,7 +232,7 @@ impl Monitor {
         let Monitor { _lock, client, .. } = self;
         // Whoever hears of the end may ask for the lock.
         drop(_lock);
-        client.tell_ended(&exit);
+        client.tell_ended(exit);
         0
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn serve() -> i32 {
             if Message::Started(Vec::new()).send(&mut &control).is_err() {
                 return 70;
             }
-            relay::run(listeners, address, &control)
+            relay::run(&listeners, address, &control)
         }
         Err(message) => {
             // If nobody hears it, nobody is left to be told.

@@ -31,17 +31,17 @@ struct Connection {
 }
 
 /// Serves until the monitor is gone. Returns an exit code.
-pub(super) fn run(listeners: Vec<(TcpListener, u16)>, address: Ipv4Addr, control: &UnixStream) -> i32 {
+pub(super) fn run(listeners: &[(TcpListener, u16)], address: Ipv4Addr, control: &UnixStream) -> i32 {
     match serve(listeners, address, control) {
         Ok(()) => 0,
         Err(_) => 1,
     }
 }
 
-fn serve(listeners: Vec<(TcpListener, u16)>, address: Ipv4Addr, control: &UnixStream) -> io::Result<()> {
+fn serve(listeners: &[(TcpListener, u16)], address: Ipv4Addr, control: &UnixStream) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, control, EventData::new_u64(key(control)), EventFlags::IN)?;
-    for (listener, _) in &listeners {
+    for (listener, _) in listeners {
         listener.set_nonblocking(true)?;
         epoll::add(&epoll, listener, EventData::new_u64(key(listener)), EventFlags::IN)?;
     }
