@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod cli;
 mod conformance;
+mod containers;
 mod contexts;
 mod crash;
 mod dockerfile;
@@ -37,6 +38,6 @@ fn main() -> std::process::ExitCode {
     let suite = foreign::add(suite);
     let suite = limits::add(suite);
     let suite = ordinary::add(suite);
-    let suite = conformance::add(suite);
+    let suite = conformance::add(containers::add(suite));
     suite.run()
 }

@@ -36,6 +36,7 @@ pub(crate) fn explain(
         "take a base that has it, or start a program that needs none"
     };
     let kind = if head.starts_with(b"\x7fELF") { "loader" } else { "interpreter" };
+    let file = Path::new("/").join(file);
     Some((
         format!("{} needs the {kind} {needed}, which the image lacks", file.display()),
         Some(hint.to_owned()),

@@ -76,7 +76,8 @@ impl LogWriter {
             self.partial[index].extend_from_slice(head);
             rest = tail;
             if end.is_some() || self.partial[index].len() >= LONGEST {
-                entry(&mut entries, stream, &std::mem::take(&mut self.partial[index]));
+                let line = std::mem::take(&mut self.partial[index]);
+                self.add(&mut entries, stream, &line);
             }
         }
         self.write(&entries);
@@ -88,10 +89,26 @@ impl LogWriter {
         for (index, stream) in [LogStream::Stdout, LogStream::Stderr].into_iter().enumerate() {
             let partial = std::mem::take(&mut self.partial[index]);
             if !partial.is_empty() {
-                entry(&mut entries, stream, &partial);
+                self.add(&mut entries, stream, &partial);
             }
         }
         self.write(&entries);
+    }
+
+    /// Adds an entry to those that are written at once; what no file has room for beside it is written now.
+    fn add(&mut self, entries: &mut Vec<u8>, stream: LogStream, bytes: &[u8]) {
+        let before = entries.len();
+        let entry = Entry { log: String::from_utf8_lossy(bytes), stream, time: Timestamp::now() };
+        // Writing JSON to memory fails for maps with odd keys only.
+        if serde_json::to_writer(&mut *entries, &entry).is_err() {
+            entries.truncate(before);
+            return;
+        }
+        entries.push(b'\n');
+        if before > 0 && self.size + entries.len() as u64 > self.max_size {
+            self.write(entries.get(..before).unwrap_or_default());
+            entries.drain(..before);
+        }
     }
 
     fn write(&mut self, entries: &[u8]) {
@@ -133,14 +150,6 @@ impl LogWriter {
 /// The file of this age: 0 is the present one.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     if number == 0 { path.to_owned() } else { path.with_extension(number.to_string()) }
-}
-
-fn entry(to: &mut Vec<u8>, stream: LogStream, bytes: &[u8]) {
-    let entry = Entry { log: String::from_utf8_lossy(bytes), stream, time: Timestamp::now() };
-    // Writing JSON to memory fails for maps with odd keys only.
-    if serde_json::to_writer(&mut *to, &entry).is_ok() {
-        to.push(b'\n');
-    }
 }
 
 /// All that is kept of a container's output, oldest first.

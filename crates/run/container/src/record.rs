@@ -14,6 +14,7 @@ pub struct Record {
     /// Its name.
     pub name: String,
     /// When it was made.
+    #[serde(with = "longshore_runtime::form::time")]
     pub created: SystemTime,
     /// What was asked for.
     pub settings: ContainerSettings,

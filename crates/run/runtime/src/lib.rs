@@ -5,6 +5,7 @@
 //! are Docker's (`docker run`, Engine API 1.47), since people know them.
 
 mod error;
+pub mod form;
 mod runtime;
 mod settings;
 mod state;

@@ -72,10 +72,13 @@ pub struct ContainerState {
     /// Process id of its process 1, as the machine counts it, while it runs.
     pub process: Option<u32>,
     /// When it was made.
+    #[serde(with = "crate::form::time")]
     pub created: SystemTime,
     /// When its program was last started.
+    #[serde(with = "crate::form::time_option")]
     pub started: Option<SystemTime>,
     /// When its program last ended.
+    #[serde(with = "crate::form::time_option")]
     pub finished: Option<SystemTime>,
     /// How its program last ended.
     pub exit: Option<ExitStatus>,
