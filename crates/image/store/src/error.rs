@@ -9,6 +9,9 @@ use longshore_image::{ContentError, LayoutError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// It cannot be found out what is in use.
+    #[error("cannot find out what is in use")]
+    InUse(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file or folder of the store.
     #[error(transparent)]
     File(#[from] FileError),
@@ -35,6 +38,7 @@ impl StoreError {
             StoreError::File(error) => error.hint(),
             StoreError::Layout(error) => error.hint(),
             StoreError::Content(error) => error.hint(),
+            StoreError::InUse(_) => None,
             StoreError::Foreign { .. } => Some(
                 "builds in a user namespace made it: only root, or a process in that namespace, can remove it"
                     .to_owned(),

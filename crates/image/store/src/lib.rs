@@ -21,5 +21,5 @@ mod store;
 
 pub use error::{ResolveError, StoreError};
 pub use lease::Lease;
-pub use prune::{CacheItem, CacheKind, PruneOptions, PruneReport};
+pub use prune::{CacheItem, CacheKind, InUse, PruneOptions, PruneReport};
 pub use store::{Store, StoredImage, Writer};

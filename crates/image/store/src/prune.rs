@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use longshore_files::{FileError, Lock, foreign_file, remove_tree, tree_size};
@@ -61,6 +62,9 @@ pub struct PruneOptions {
     /// Change nothing and say what would go.
     pub dry_run: bool,
 }
+
+/// Names the folders that are in use beside running builds.
+pub type InUse<'u> = dyn Fn() -> Result<Vec<PathBuf>, Box<dyn std::error::Error + Send + Sync>> + 'u;
 
 /// What was pruned, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -148,16 +152,24 @@ impl Store {
 
     /// Removes what `options` asks for, never what a running build needs. Without any option, what nothing reaches.
     pub fn prune(&self, options: &PruneOptions) -> Result<PruneReport, StoreError> {
+        self.prune_but(options, &|| Ok(Vec::new()))
+    }
+
+    /// The same, but for items of the cache that have one of the folders that `in_use` names: what runs stands on them. It is asked once
+    /// more before each is removed.
+    pub fn prune_but(&self, options: &PruneOptions, in_use: &InUse<'_>) -> Result<PruneReport, StoreError> {
         let items = self.cache()?;
         let total: u64 = items.iter().map(|item| item.size).sum();
-        let chosen = choose(items, total, options, SystemTime::now());
+        let used = in_use().map_err(StoreError::InUse)?;
+        let free = items.into_iter().filter(|item| !self.has_one_of(item, &used)).collect();
+        let chosen = choose(free, total, options, SystemTime::now());
         let planned: u64 = chosen.iter().map(|item| item.size).sum();
         if options.dry_run {
             return Ok(PruneReport { removed: chosen, freed: planned, remaining: total - planned });
         }
         let mut foreign = None;
         for item in &chosen {
-            match self.prune_item(item) {
+            match self.prune_item(item, in_use) {
                 // The others can go all the same.
                 Err(error @ StoreError::Foreign { .. }) => foreign = foreign.or(Some(error)),
                 other => other?,
@@ -171,7 +183,14 @@ impl Store {
         Ok(PruneReport { removed: chosen, freed: total.saturating_sub(remaining), remaining })
     }
 
-    fn prune_item(&self, item: &CacheItem) -> Result<(), StoreError> {
+    /// Whether an item of the cache has one of these folders, or is in one.
+    fn has_one_of(&self, item: &CacheItem, folders: &[PathBuf]) -> bool {
+        let CacheKind::Folder(kind) = &item.kind else { return false };
+        let path = self.cache_folder(kind).join(&item.name);
+        folders.iter().any(|folder| folder.starts_with(&path))
+    }
+
+    fn prune_item(&self, item: &CacheItem, in_use: &InUse<'_>) -> Result<(), StoreError> {
         match &item.kind {
             CacheKind::NamedImage => self.untag(&item.name).map(|_| ()),
             CacheKind::UnnamedImage => match item.name.parse() {
@@ -181,6 +200,10 @@ impl Store {
             CacheKind::Folder(kind) => {
                 let _alone = Lock::exclusive(&self.prune_lock())?;
                 if Held::read(&self.root().join("leases"))?.is_anyone_at_work() {
+                    return Ok(());
+                }
+                // Whoever begins to use it holds a lease until it can be named here.
+                if self.has_one_of(item, &in_use().map_err(StoreError::InUse)?) {
                     return Ok(());
                 }
                 let (path, away) =

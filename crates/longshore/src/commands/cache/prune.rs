@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use longshore_container::Containers;
 use longshore_store::PruneOptions;
 use serde::Serialize;
 
@@ -15,7 +16,8 @@ use crate::ui::{CommandError, Report, Ui, size};
 /// Make the store smaller
 ///
 /// Without options, what nothing needs goes: blobs of no image and images without a name. Named images stay unless --named
-/// is given. What a running build needs always stays.
+/// is given. What a running build needs always stays, and so do the
+/// layers of containers, until they are removed.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// Remove what was not used for this long, such as 12h or 30d
@@ -45,7 +47,11 @@ pub(crate) fn prune(arguments: &PruneArgs, context: &Context, ui: &mut Ui) -> Re
         named: arguments.named,
         dry_run: arguments.dry_run,
     };
-    let pruned = context.store()?.prune(&options)?;
+    let store = context.store()?;
+    let containers = Containers::of(&store);
+    // Containers that have ended too: they may be looked into.
+    let layers = || Ok(containers.list()?.into_iter().flat_map(|(_, record)| record.layers).collect());
+    let pruned = store.prune_but(&options, &layers)?;
     let report = PruneReport {
         dry_run: arguments.dry_run,
         removed: pruned.removed.into_iter().map(Item::from).collect(),

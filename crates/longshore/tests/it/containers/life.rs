@@ -23,6 +23,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::signals_of_the_caller_are_the_programs", ROOT, signals)
         .test("containers::life::many_run_at_once", ROOT, many)
         .test("containers::life::an_init_collects_orphans", ROOT, init)
+        .test("containers::life::pruning_leaves_its_layers", ROOT, pruning)
 }
 
 fn for_all(check: fn(&Person) -> TestResult) -> TestResult {
@@ -329,5 +330,26 @@ fn init() -> TestResult {
         // Neither running nor waiting to be collected, when it is shown by its name alone.
         Ok(!listed.lines().any(|line| line.ends_with("  sleep 0.1") || line.ends_with("  sleep")))
     })?;
+    Ok(())
+}
+
+fn pruning() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    person.contain(&["-d", "--name", "stands", "--network", "none", IMAGE, "sleep", "600"])?.succeeded()?;
+    let layers = || -> Result<usize, Stop> {
+        Ok(std::fs::read_dir(person.user.store().join("cache/snapshots-root"))?
+            .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()))
+            .count())
+    };
+    let before = layers()?;
+    assert!(before > 0);
+    let prune = ["cache", "prune", "--older-than", "0s", "--named"];
+    person.run(&prune)?.succeeded()?;
+    assert_eq!(layers()?, before);
+    // Not read before, so not in the kernel's memory.
+    person.run(&["exec", "stands", "sh", "-c", "cat /bin/busybox > /dev/null"])?.succeeded()?;
+    person.run(&["rm", "-f", "stands"])?.succeeded()?;
+    person.run(&prune)?.succeeded()?;
+    assert_eq!(layers()?, 0);
     Ok(())
 }
