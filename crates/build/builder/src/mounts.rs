@@ -191,7 +191,7 @@ impl<'a> Solve<'a> {
                 SpecKind::Bind => self.bind(at, mount, &mut mounted)?,
                 SpecKind::Cache => self.cache(mount, &mut mounted)?,
                 SpecKind::Tmpfs => {
-                    let kind = MountKind::Tmpfs { size: mount.spec.size, mode: 0o1777 };
+                    let kind = MountKind::Tmpfs { size: mount.spec.size, mode: 0o1777, programs: true };
                     mounted.push(mount, kind);
                 }
                 SpecKind::Secret => self.secret(at, mount, &mut mounted)?,

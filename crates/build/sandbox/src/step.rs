@@ -225,6 +225,8 @@ pub enum MountKind {
         size: Option<u64>,
         /// Its permission bits.
         mode: u32,
+        /// Whether programs in it may be started.
+        programs: bool,
     },
     /// A file in memory, for secrets. The step may only read it.
     Content {
@@ -306,7 +308,7 @@ wire_enum!(Root { 0 => Overlay { lower, upper, work, user_xattr }, 1 => Folder(p
 wire_enum!(MountKind {
     0 => Bind { source, read_only },
     1 => Overlay { lower, upper, work, read_only },
-    2 => Tmpfs { size, mode },
+    2 => Tmpfs { size, mode, programs },
     3 => Content { bytes, mode, uid, gid },
 });
 wire_enum!(Status { 0 => Exited(code), 1 => Signalled(signal) });

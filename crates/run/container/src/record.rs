@@ -75,8 +75,8 @@ pub struct Mounted {
 pub enum MountedKind {
     /// A folder or file of the machine.
     Bind(PathBuf),
-    /// A folder in memory: size in bytes and permission bits.
-    Tmpfs(Option<u64>, u32),
+    /// A folder in memory: size in bytes, permission bits, and whether programs in it may be started.
+    Tmpfs(Option<u64>, u32, bool),
 }
 
 /// A health check, complete.

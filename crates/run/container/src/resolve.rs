@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use longshore_events::Events;
 use longshore_image::Image;
 use longshore_oci::ContainerConfig;
-use longshore_runtime::{ContainerSettings, MountSource, NetworkMode, RuntimeError, RuntimeErrorKind};
+use longshore_runtime::{
+    ContainerSettings, MountSource, NetworkMode, RuntimeError, RuntimeErrorKind, Seccomp,
+};
 use longshore_sandbox::{Identity, Isolation, Rights, process_identity};
 use longshore_snapshot::{SnapshotError, Snapshots, View};
 
@@ -126,6 +128,14 @@ impl Parts<'_> {
         if !folder.starts_with('/') {
             return Err(self.setting("--workdir", format!("`{folder}` is not absolute"), None));
         }
+        if matches!(settings.seccomp, Seccomp::Profile(_)) {
+            let reason = "profiles of one's own cannot be used yet";
+            return Err(self.setting(
+                "--security-opt seccomp",
+                reason,
+                Some("use the default one, or unconfined"),
+            ));
+        }
         let rights =
             Rights::default().with_capabilities(&settings.capabilities.add, &settings.capabilities.drop);
         let rights =
@@ -226,7 +236,9 @@ impl Parts<'_> {
                 MountSource::Volume(None) => {
                     MountedKind::Bind(container.volume(number, (view, &target)).map_err(problem)?)
                 }
-                MountSource::Tmpfs { size, mode } => MountedKind::Tmpfs(*size, mode.unwrap_or(0o1777)),
+                MountSource::Tmpfs { size, mode, programs } => {
+                    MountedKind::Tmpfs(*size, mode.unwrap_or(0o1777), *programs)
+                }
             };
             mounts.push(Mounted { target, what, read_only: mount.read_only });
         }

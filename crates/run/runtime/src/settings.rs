@@ -133,6 +133,9 @@ pub enum MountSource {
         size: Option<u64>,
         /// Permission bits; without, 1777.
         mode: Option<u32>,
+        /// Whether programs in it may be started.
+        #[serde(default)]
+        programs: bool,
     },
 }
 

@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::Bench;
 use super::measure::{answer, median, time};
 use super::report::{Row, mebibytes};
-use crate::command::{Result, command, context, find, output, write};
+use crate::command::{Result, command, context, find, output, run, write};
 
 /// Rounds of each measurement.
 const ROUNDS: usize = 30;
@@ -103,7 +104,13 @@ impl Place<'_> {
             "sleep",
             "600",
         ]))?;
-        output(command("runc").args(["run", "--detach", name]).current_dir(&self.bundle))?;
+        // What is detached keeps the outputs that it is given.
+        let mut detached = command("runc");
+        detached.args(["run", "--detach", name]).current_dir(&self.bundle);
+        detached.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if !run(&mut detached)? {
+            return Err("runc did not start a container".to_owned());
+        }
         let measured = (0..ROUNDS).try_fold((Vec::new(), Vec::new()), |(mut ours, mut theirs), _| {
             ours.push(time(&mut self.longshore(&["exec", name, "true"]))?);
             theirs.push(time(command("runc").args(["exec", name, "true"]))?);

@@ -92,7 +92,7 @@ fn place_mount(
                 .map_err(Fault::of("restrict the mount at", &mount.target))?;
             tree
         }
-        (MountKind::Tmpfs { size, mode }, None) => tmpfs(*size, *mode, &mount.target)?,
+        (MountKind::Tmpfs { size, mode, programs }, None) => tmpfs((*size, *mode), *programs, &mount.target)?,
         (MountKind::Bind { .. } | MountKind::Content { .. }, None) => {
             return Err(Fault::new("find what was prepared for", &mount.target, rustix::io::Errno::NOENT));
         }
@@ -101,12 +101,13 @@ fn place_mount(
 }
 
 /// A folder in memory, without devices and set-user-id programs.
-fn tmpfs(size: Option<u64>, mode: u32, target: &Path) -> Result<OwnedFd, Fault> {
+fn tmpfs((size, mode): (Option<u64>, u32), programs: bool, target: &Path) -> Result<OwnedFd, Fault> {
+    let forbidden = if programs { Attributes::empty() } else { Attributes::NO_PROGRAMS };
     let mut options = vec![("mode", format!("{mode:o}"))];
     options.extend(size.map(|size| ("size", size.to_string())));
     Filesystem::new("tmpfs")
         .and_then(|filesystem| filesystem.options(&options))
-        .and_then(|filesystem| filesystem.mount(Attributes::NO_DEVICES | Attributes::NO_SETUID))
+        .and_then(|filesystem| filesystem.mount(Attributes::NO_DEVICES | Attributes::NO_SETUID | forbidden))
         .map_err(Fault::of("make a folder in memory at", target))
 }
 

@@ -68,7 +68,7 @@ fn stubs() -> TestResult {
     fixture.mount("/var/cache/deep", MountKind::Bind { source: folder.clone(), read_only: true });
     fixture.mount("/var/one", MountKind::Bind { source: folder.join("file"), read_only: true });
     fixture.mount("/etc/key", secret("secret\n"));
-    fixture.mount("/var/kept/inner", MountKind::Tmpfs { size: Some(4096), mode: 0o755 });
+    fixture.mount("/var/kept/inner", MountKind::Tmpfs { size: Some(4096), mode: 0o755, programs: true });
     let outcome = fixture.run()?;
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("content\nsecret\ncontent\ninner\n", ""));
     // /etc was copied up, which no mount can do without; its times are as they were.
@@ -82,7 +82,7 @@ fn stubs() -> TestResult {
 fn kept() -> TestResult {
     let mut fixture = namespaces("echo new > /var/kept/mine; touch /etc/other")?;
     let before = std::fs::metadata(fixture.path("lower/etc"))?;
-    fixture.mount("/var/kept/inner", MountKind::Tmpfs { size: None, mode: 0o755 });
+    fixture.mount("/var/kept/inner", MountKind::Tmpfs { size: None, mode: 0o755, programs: true });
     fixture.run()?;
     assert_eq!(
         tree(&fixture.path("upper"))?,
@@ -123,8 +123,8 @@ fn secrets() -> TestResult {
     let mut fixture = namespaces(script)?;
     let bytes = SecretBytes::new(b"hunter2\n".to_vec());
     fixture.mount("/run/key", MountKind::Content { bytes, mode: 0o440, uid: 7, gid: 8 });
-    fixture.mount("/cache", MountKind::Tmpfs { size: Some(8192), mode: 0o1777 });
-    fixture.mount("/mem", MountKind::Tmpfs { size: None, mode: 0o700 });
+    fixture.mount("/cache", MountKind::Tmpfs { size: Some(8192), mode: 0o1777, programs: true });
+    fixture.mount("/mem", MountKind::Tmpfs { size: None, mode: 0o700, programs: true });
     let outcome = fixture.run()?;
     assert_eq!(outcome.stdout, "440 7:8 8\nhunter2\nkept\n1777\nfull\nruns\n", "{}", outcome.stderr);
     assert_eq!(tree(&fixture.path("upper"))?, names(["etc"]));
@@ -148,7 +148,7 @@ fn targets() -> TestResult {
 
     for target in ["/", "/a/../b", ""] {
         let mut fixture = namespaces("true")?;
-        fixture.mount(target, MountKind::Tmpfs { size: None, mode: 0o755 });
+        fixture.mount(target, MountKind::Tmpfs { size: None, mode: 0o755, programs: true });
         let error = fixture.run().err().map(|error| error.to_string());
         assert_eq!(error, Some(format!("cannot mount at {target} for the step")));
     }

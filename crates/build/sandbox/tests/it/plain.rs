@@ -67,7 +67,7 @@ fn mounts() -> TestResult {
     fixture.mount("/one", MountKind::Bind { source: ro.join("file"), read_only: true });
     let bytes = SecretBytes::new(b"hunter2\n".to_vec());
     fixture.mount("/run/secrets/key", MountKind::Content { bytes, mode: 0o400, uid: 3, gid: 3 });
-    fixture.mount("/tmpfs", MountKind::Tmpfs { size: None, mode: 0o700 });
+    fixture.mount("/tmpfs", MountKind::Tmpfs { size: None, mode: 0o700, programs: true });
     let (upper, work) = (fixture.path("unused"), fixture.path("unused-too"));
     fixture.mount("/over", MountKind::Overlay { lower: vec![over.clone()], upper, work, read_only: false });
     let before = tree(&fixture.path("root"))?;

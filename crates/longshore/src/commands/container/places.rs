@@ -93,7 +93,7 @@ pub(super) fn mount(text: &str) -> Result<MountSettings, SettingsError> {
         ("bind", Some(source)) => MountSource::Bind(PathBuf::from(source)),
         ("bind", None) => return Err(refuse("--mount", text, "it has no source")),
         ("volume", source) => MountSource::Volume(source.map(str::to_owned)),
-        ("tmpfs", _) => MountSource::Tmpfs { size, mode },
+        ("tmpfs", _) => MountSource::Tmpfs { size, mode, programs: false },
         (other, _) => return Err(refuse("--mount", text, format!("the type {other} is unknown"))),
     };
     Ok(MountSettings { target: target.to_owned(), source, read_only })
@@ -102,18 +102,24 @@ pub(super) fn mount(text: &str) -> Result<MountSettings, SettingsError> {
 /// `TARGET[:OPTIONS]`.
 pub(super) fn tmpfs(text: &str) -> Result<MountSettings, SettingsError> {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let (mut size, mut mode, mut read_only) = (None, None, false);
+    let (mut size, mut mode, mut read_only, mut programs) = (None, None, false, false);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=').unwrap_or((option, "")) {
             ("size", value) => size = Some(bytes(value).map_err(|reason| refuse("--tmpfs", text, reason))?),
             ("mode", value) => mode = Some(octal("--tmpfs", text, value)?),
             ("ro", "") => read_only = true,
-            // What every one of them has, and what none can do without.
-            ("rw" | "nosuid" | "nodev" | "noexec" | "exec", "") => {}
+            // What every one of them has.
+            ("exec", "") => programs = true,
+            ("noexec", "") => programs = false,
+            ("rw" | "nosuid" | "nodev", "") => {}
             (other, _) => return Err(refuse("--tmpfs", text, format!("the option {other} is unknown"))),
         }
     }
-    Ok(MountSettings { target: target.to_owned(), source: MountSource::Tmpfs { size, mode }, read_only })
+    Ok(MountSettings {
+        target: target.to_owned(),
+        source: MountSource::Tmpfs { size, mode, programs },
+        read_only,
+    })
 }
 
 fn octal(flag: &'static str, text: &str, value: &str) -> Result<u32, SettingsError> {
@@ -164,7 +170,10 @@ mod tests {
         assert!(read("a:b:c:d").is_err());
         assert!(read("/a:/b:rox").is_err());
         let memory = tmpfs("/tmp:rw,noexec,nosuid,size=64m,mode=1700").unwrap();
-        assert_eq!(memory.source, MountSource::Tmpfs { size: Some(64 << 20), mode: Some(0o1700) });
+        assert_eq!(
+            memory.source,
+            MountSource::Tmpfs { size: Some(64 << 20), mode: Some(0o1700), programs: false }
+        );
         let keys = mount("type=bind,src=/a,dst=/b,readonly").unwrap();
         assert_eq!((keys.source, keys.read_only), (bind("/a"), true));
         assert!(mount("type=bind,dst=/b").is_err());

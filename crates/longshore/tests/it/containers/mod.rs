@@ -3,6 +3,7 @@
 //! Each test runs as several people where that matters: root, a user to whom ids are lent, one who has a single id. The image is busybox
 //! alone, so no registry is needed. Every container is removed at the end, also when a test fails.
 
+mod docker;
 mod life;
 mod mistakes;
 mod runbook;
@@ -18,7 +19,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    runbook::add(life::add(mistakes::add(sees::add(suite))))
+    runbook::add(life::add(mistakes::add(docker::add(sees::add(suite)))))
 }
 
 /// The name of the image that every person has.

@@ -122,7 +122,9 @@ pub(crate) fn step(record: &Record, folder: &std::path::Path) -> Result<Step, Fa
             MountedKind::Bind(source) => {
                 MountKind::Bind { source: source.clone(), read_only: mount.read_only }
             }
-            MountedKind::Tmpfs(size, mode) => MountKind::Tmpfs { size: *size, mode: *mode },
+            MountedKind::Tmpfs(size, mode, programs) => {
+                MountKind::Tmpfs { size: *size, mode: *mode, programs: *programs }
+            }
         },
     });
     Ok(Step {
