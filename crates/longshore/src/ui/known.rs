@@ -33,6 +33,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         longshore_builder::BuildError,
         longshore_config::ConfigError,
         longshore_config::LockError,
+        longshore_container::ContainerError,
         longshore_docker::EngineError,
         longshore_files::FileError,
         longshore_gobuild::BuildError,

@@ -67,7 +67,12 @@ impl Container {
     /// Removes it with its files and logs. Errors: it runs, and is not to be killed.
     pub fn remove(&self, force: bool) -> Result<(), RuntimeError> {
         const ACTION: &str = "remove";
-        let record = self.record(ACTION)?;
+        let record = match self.record(ACTION) {
+            Err(error) if force && !matches!(error.kind, RuntimeErrorKind::NoContainer) => {
+                return self.remove_damaged().map_err(failed(ACTION, &self.id));
+            }
+            record => record?,
+        };
         let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
         if self.known(&record).map_err(problem)?.is_some_and(|known| is_alive(known.state.status)) {
             if !force {

@@ -21,6 +21,11 @@ impl ContainerError {
         ContainerError { message: message.into(), hint: None }
     }
 
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
     /// An error with its causes in one line.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static), hint: Option<String>) -> ContainerError {
         let mut message = error.to_string();

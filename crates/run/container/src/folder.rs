@@ -49,14 +49,19 @@ impl Containers {
         self.folder.with_file_name("volumes")
     }
 
-    /// All containers, oldest first.
-    pub fn list(&self) -> Result<Vec<(Container, Record)>, RuntimeError> {
+    /// All containers, oldest first. What is damaged is told, and left out.
+    pub fn list(
+        &self,
+        damaged: &mut dyn FnMut(ContainerError),
+    ) -> Result<Vec<(Container, Record)>, RuntimeError> {
         let mut found = Vec::new();
         for id in self.ids().map_err(failed("list", "containers"))? {
             let container = self.container(id);
-            // One that is being removed, or made, is none.
-            if let Some(record) = container.read::<Record>(RECORD).map_err(failed("list", "containers"))? {
-                found.push((container, record));
+            match container.read::<Record>(RECORD) {
+                Ok(Some(record)) => found.push((container, record)),
+                // One that is being removed, or made, is none.
+                Ok(None) => {}
+                Err(error) => damaged(error),
             }
         }
         found.sort_by_key(|(_, record)| record.created);
@@ -173,9 +178,10 @@ impl Container {
     pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ContainerError> {
         let path = self.path(name);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|error| ContainerError::new(format!("{} is damaged: {error}", path.display()))),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| ContainerError {
+                message: format!("{} is damaged: {error}", path.display()),
+                hint: Some("`longshore rm --force` removes the container".to_owned()),
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(ContainerError::at("read", path)(error)),
         }
@@ -185,6 +191,21 @@ impl Container {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| ContainerError::new(format!("cannot write {name}: {error}")))?;
         Ok(write_unsynced(&self.path(name), &bytes)?)
+    }
+
+    /// The same for a container whose record cannot be read, so that its name must be looked for. Errors: its monitor lives.
+    pub(crate) fn remove_damaged(&self) -> Result<(), ContainerError> {
+        if self.is_watched()? {
+            return Err(ContainerError::new("its record is damaged and its monitor lives: kill that first"));
+        }
+        let names = self.all.folder.join(NAMES);
+        for entry in fs::read_dir(&names).map_err(ContainerError::at("list", &names))? {
+            let path = entry.map_err(ContainerError::at("list", &names))?.path();
+            if fs::read_to_string(&path).is_ok_and(|id| id == self.id) {
+                fs::remove_file(&path).map_err(ContainerError::at("remove", &path))?;
+            }
+        }
+        Ok(remove_tree(&self.folder)?)
     }
 
     /// Removes its folder and gives its name free. Nothing of it may run.

@@ -50,7 +50,13 @@ pub(crate) fn prune(arguments: &PruneArgs, context: &Context, ui: &mut Ui) -> Re
     let store = context.store()?;
     let containers = Containers::of(&store);
     // Containers that have ended too: they may be looked into.
-    let layers = || Ok(containers.list()?.into_iter().flat_map(|(_, record)| record.layers).collect());
+    let layers = || {
+        let mut damaged = None;
+        let listed = containers.list(&mut |error| damaged = Some(error))?;
+        // What one of those stands on is not known.
+        damaged.map_or(Ok(()), Err)?;
+        Ok(listed.into_iter().flat_map(|(_, record)| record.layers).collect())
+    };
     let pruned = store.prune_but(&options, &layers)?;
     let report = PruneReport {
         dry_run: arguments.dry_run,

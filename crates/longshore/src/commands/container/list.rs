@@ -29,7 +29,7 @@ pub(crate) struct PsArgs {
 
 pub(crate) fn ps(arguments: &PsArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut listed = Vec::new();
-    for (container, record) in containers(context)?.list()? {
+    for (container, record) in containers(context)?.list(&mut |error| ui.events().warn(error.to_string()))? {
         let state = match container.state("list") {
             // Removed meanwhile.
             Err(error) if matches!(error.kind, longshore_runtime::RuntimeErrorKind::NoContainer) => continue,

@@ -54,7 +54,9 @@ fn each(
 
 /// The user namespace that this process must go on in to touch the files of a container.
 fn inside_for(container: &Container) -> Result<Option<Isolation>, CommandError> {
-    let isolation = container.record("look at")?.isolation.parse::<Isolation>();
+    // Whatever is wrong with it, the command itself will say.
+    let Ok(record) = container.record("look at") else { return Ok(None) };
+    let isolation = record.isolation.parse::<Isolation>();
     Ok(isolation
         .ok()
         .filter(|isolation| isolation.is_inside())

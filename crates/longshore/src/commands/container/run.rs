@@ -9,6 +9,7 @@ use longshore_runtime::{RuntimeError, RuntimeErrorKind};
 use longshore_sandbox::Isolation;
 use longshore_snapshot::Snapshots;
 use longshore_store::Store;
+use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM, SIGWINCH};
 
 use super::settings::SettingsArgs;
 use super::terminal::{Raw, pass_input, pass_signals, size};
@@ -18,13 +19,16 @@ use crate::inside;
 use crate::stage_images::StageImages;
 use crate::ui::{CommandError, Ui};
 
+/// The SIGINT or SIGTERM that is no request any more: a program that is process 1 may not even notice them.
+const INSISTS: u32 = 3;
+
 /// What `run` ends with where no program was started, as Docker has it.
 const NOT_RUN: Exit = Exit::Of(125);
 
 /// Run a program of an image in a container
 ///
 /// Ends with the program's exit code; 125 if the container could not be made, 126 and 127 if the program could not be started. With -d it prints
-/// the container's id and leaves it to itself.
+/// the container's id and leaves it to itself. Signals are passed on to the program; the third Ctrl-C kills it.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Leave it to itself, and print its id
@@ -146,8 +150,11 @@ fn follow(arguments: &RunArgs, attached: &Attached, ui: &mut Ui) -> Result<Exit,
         });
     }
     let container = attached.container.clone();
+    let mut asked = 0;
     pass_signals(move |signal| {
-        if signal == signal_hook::consts::SIGWINCH {
+        asked += u32::from(matches!(signal, SIGINT | SIGTERM));
+        let signal = if asked >= INSISTS { SIGKILL } else { signal };
+        if signal == SIGWINCH {
             if let Some((rows, columns)) = size().filter(|_| terminal) {
                 input.resize(rows, columns);
             }

@@ -36,7 +36,7 @@ pub(crate) fn stats(arguments: &StatsArgs, context: &Context, ui: &mut Ui) -> Re
         chosen.push((container, state.name));
     }
     if arguments.container.is_empty() {
-        for (container, record) in all.list()? {
+        for (container, record) in all.list(&mut |error| ui.events().warn(error.to_string()))? {
             if container.state("measure").is_ok_and(|state| state.status == Status::Running) {
                 chosen.push((container, record.name));
             }

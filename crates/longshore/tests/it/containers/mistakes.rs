@@ -11,6 +11,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::mistakes::each_is_told_with_its_reason", ROOT, told)
         .test("containers::mistakes::a_loader_that_the_image_lacks_is_named", GCC, loader)
         .test("containers::mistakes::memory_that_ran_out_is_told", ROOT, memory)
+        .test("containers::mistakes::a_damaged_one_does_not_hide_the_others", ROOT, damaged)
 }
 
 fn told() -> TestResult {
@@ -99,5 +100,29 @@ fn memory() -> TestResult {
     assert_eq!(ran.status.code(), Some(137), "{}", ran.stderr);
     assert!(ran.stderr.contains("it needed more memory than --memory lets it have"), "{}", ran.stderr);
     assert_eq!(person.inspect("greedy")?["state"]["exit"]["out_of_memory"], true);
+    Ok(())
+}
+
+fn damaged() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    let start =
+        |name: &str| person.contain(&["-d", "--name", name, "--network", "none", IMAGE, "sleep", "600"]);
+    let broken = start("broken")?.succeeded()?.stdout.trim().to_owned();
+    start("whole")?.succeeded()?;
+    person.run(&["stop", "-t", "0", "broken"])?.succeeded()?;
+    let record = person.user.store().join("containers").join(&broken).join("record");
+    std::fs::OpenOptions::new().write(true).truncate(true).open(&record)?;
+    let listed = person.run(&["ps", "-a"])?.succeeded()?;
+    assert!(listed.stdout.contains("whole") && !listed.stdout.contains("broken"), "{}", listed.stdout);
+    assert!(listed.stderr.contains("record is damaged"), "{}", listed.stderr);
+    let pruned = person.run(&["cache", "prune", "--older-than", "0s"])?;
+    assert!(
+        pruned.status.code() == Some(1) && pruned.stderr.contains("cannot find out what is in use"),
+        "{}",
+        pruned.stderr
+    );
+    person.run(&["rm", "-f", &broken])?.succeeded()?;
+    person.run(&["ps", "-a"])?.succeeded()?;
+    start("broken")?.succeeded()?;
     Ok(())
 }
