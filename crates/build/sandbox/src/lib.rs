@@ -41,7 +41,9 @@ mod wire;
 pub use capabilities::UnknownCapability;
 pub use cgroup::Group;
 pub use child::enter_if_child;
-pub use contain::{Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join};
+pub use contain::{
+    Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join, send_signal,
+};
 pub use error::SandboxError;
 pub use foreign::{ForeignPlatform, foreign_platforms};
 pub use inside::{continue_inside, inside};

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use longshore_runtime::{ContainerState, ExitStatus, RuntimeError, RuntimeErrorKind, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::error::{ContainerError, failed};
 use crate::folder::Container;
@@ -20,7 +19,10 @@ impl Container {
     pub fn signal(&self, signal: i32) -> Result<(), RuntimeError> {
         const ACTION: &str = "send a signal to";
         let (record, known) = self.running(ACTION)?;
-        self.send(&known.state, signal).map_err(failed(ACTION, &record.name))
+        // Whoever ends it by hand does not want it to be started again.
+        let ends = signal == Signal::KILL.as_raw() || signal == record.program.stop_signal;
+        let marked = if ends { self.write("stop", &true) } else { Ok(()) };
+        marked.and_then(|()| self.send(&known.state, signal)).map_err(failed(ACTION, &record.name))
     }
 
     /// Asks it to end, and kills it after `timeout`, or after the time that its settings name. It is not started again. One that has
@@ -93,21 +95,10 @@ impl Container {
     }
 
     fn send(&self, state: &ContainerState, signal: i32) -> Result<(), ContainerError> {
-        let Some(pid) = state.process.and_then(|process| Pid::from_raw(process.cast_signed())) else {
-            // Between two runs.
-            return Ok(());
-        };
-        // SAFETY-free: every number of a real-time signal is one that the kernel takes.
-        let signal = Signal::from_named_raw(signal)
-            .ok_or_else(|| ContainerError::new(format!("the signal {signal} cannot be sent")))?;
-        let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|handle| pidfd_send_signal(handle, signal));
-        match sent {
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(error) => Err(ContainerError::new(format!(
-                "cannot send a signal to process {}: {error}",
-                pid.as_raw_pid()
-            ))),
-        }
+        // Between two runs there is none.
+        let Some(process) = state.process else { return Ok(()) };
+        longshore_sandbox::send_signal(process, signal)
+            .map_err(|error| ContainerError::of(&error, error.hint()))
     }
 
     /// Waits for the end that nothing comes after.

@@ -90,6 +90,20 @@ pub fn contain(step: &Step, streams: Streams) -> Result<Contained, SandboxError>
     Ok(contained)
 }
 
+/// Sends a signal, by its number, real-time ones included, to a process. One that is gone needs none.
+///
+/// Errors: there is no such signal, or this process may not.
+pub fn send_signal(process: u32, signal: i32) -> Result<(), SandboxError> {
+    let pid = Pid::from_raw(process.cast_signed()).ok_or(rustix::io::Errno::SRCH);
+    let sent = pid
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+        .and_then(|handle| sys::send(&handle, signal));
+    match sent {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(SandboxError::Process { action: "send a signal to", source: error.into() }),
+    }
+}
+
 /// The namespaces that take long to end: mounts and network. Held by nobody else, they would end with the process, and its end would
 /// be told after that.
 fn kept_namespaces(process: Pid) -> Vec<OwnedFd> {

@@ -18,7 +18,7 @@ pub(crate) use seccomp::{
     Answer, Instruction, Question, answer_question, answer_with_descriptor, install_filter,
     install_supervised, read_memory, receive_question, still_waits, write_memory,
 };
-pub(crate) use signals::{Forwarding, forget_signals, reset_signals, signal_descriptor};
+pub(crate) use signals::{Forwarding, forget_signals, reset_signals, send, signal_descriptor};
 
 /// What a system call answered, as an error where it is one.
 fn check(answer: libc::c_long) -> Result<libc::c_long, Errno> {

@@ -1,6 +1,6 @@
 //! Signals: given their default meaning, waited for by a descriptor, passed on to a child.
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::io::Errno;
@@ -35,6 +35,21 @@ pub(crate) fn signal_descriptor(signals: &[i32]) -> Result<OwnedFd, Errno> {
         check(descriptor.into())?;
         Ok(OwnedFd::from_raw_fd(descriptor))
     }
+}
+
+/// Sends a signal, by its number, real-time ones included, to the process of a handle (pidfd_send_signal(2)).
+pub(crate) fn send(process: &OwnedFd, signal: i32) -> Result<(), Errno> {
+    // SAFETY: without information of the caller's own, the call takes numbers only.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    })
+    .map(drop)
 }
 
 /// The process that signals are passed on to; 0 is none.

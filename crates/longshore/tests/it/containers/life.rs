@@ -71,6 +71,27 @@ fn streams(person: &Person) -> TestResult {
     let output = child.wait_with_output()?;
     writer.join().map_err(|_| Stop::failed("the writer panicked"))??;
     assert!(output.status.success() && output.stdout == long.as_bytes(), "{} bytes", output.stdout.len());
+    // A program that writes and does not read: its output comes all the same.
+    let script = "head -c 300000 /dev/zero; sleep 1; wc -c";
+    let words = [
+        "run",
+        "--isolation",
+        person.isolation,
+        "-i",
+        "--rm",
+        "--network",
+        "none",
+        IMAGE,
+        "sh",
+        "-c",
+        script,
+    ];
+    let mut child = person.command(&words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().ok_or_else(|| Stop::failed("there is no input"))?;
+    let writer = std::thread::spawn(move || input.write_all(&vec![b'y'; 500_000]));
+    let output = child.wait_with_output()?;
+    writer.join().map_err(|_| Stop::failed("the writer panicked"))??;
+    assert!(output.stdout.ends_with(b"500000\n"), "{} bytes", output.stdout.len());
     assert_eq!(person.run(&["ps", "-aq"])?.stdout, "");
     Ok(())
 }

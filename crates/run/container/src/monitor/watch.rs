@@ -41,6 +41,8 @@ struct Watched {
     /// Where input goes: the program's standard input or its terminal.
     input: Option<OwnedFd>,
     is_terminal: bool,
+    /// Input that the program has not taken yet. As long as there is some, no more is heard.
+    pending: Vec<u8>,
     client: Option<UnixStream>,
     buffer: Vec<u8>,
 }
@@ -53,12 +55,17 @@ impl Monitor {
             sources: output,
             input,
             is_terminal: terminal.is_some(),
+            pending: Vec::new(),
             client: self.client.reader(),
             buffer: vec![0; CHUNK],
         };
         if let Some(terminal) = terminal {
             watched.input = terminal.try_clone().ok();
             watched.sources.push(Source::output(terminal));
+        }
+        if let Some(input) = &watched.input {
+            // A program that does not read must not keep its own output from being read. Otherwise it is as it was: a wait in vain.
+            let _ = rustix::io::ioctl_fionbio(input, true);
         }
         let mut checks = self.record.health.clone().map(Checks::new);
         loop {
@@ -110,6 +117,8 @@ impl Monitor {
         }
         if ready.client {
             watched.hear(&self.client);
+        } else {
+            watched.give();
         }
     }
 }
@@ -124,7 +133,7 @@ struct Ready {
 impl Watched {
     fn wait(&self, handles: [Option<BorrowedFd<'_>>; 2], most: Option<Duration>) -> Ready {
         let [ended, check] = handles;
-        let client = self.client.as_ref().map(AsFd::as_fd);
+        let client = self.client.as_ref().map(AsFd::as_fd).filter(|_| self.pending.is_empty());
         let fixed: Vec<BorrowedFd<'_>> = [ended, check, client].into_iter().flatten().collect();
         let mut waits: Vec<PollFd<'_>> = fixed
             .iter()
@@ -132,6 +141,9 @@ impl Watched {
             .chain(self.sources.iter().map(|source| source.end.as_fd()))
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
+        if let Some(input) = self.input.as_ref().filter(|_| !self.pending.is_empty()) {
+            waits.push(PollFd::new(input, PollFlags::OUT));
+        }
         let most = most.map(|most| Timespec {
             tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
             // One more, so that what is waited for is there afterwards.
@@ -152,10 +164,14 @@ impl Watched {
     fn hear(&mut self, client: &super::Client) {
         let Some(from) = &mut self.client else { return };
         match Message::receive(from) {
-            Ok(Some(Message::Input(bytes))) => self.give(&bytes),
+            Ok(Some(Message::Input(bytes))) => {
+                self.pending = bytes;
+                self.give();
+            }
             Ok(Some(Message::InputEnd)) => {
                 if self.is_terminal {
-                    self.give(&[4]);
+                    self.pending = vec![4];
+                    self.give();
                 } else {
                     self.input = None;
                 }
@@ -178,14 +194,16 @@ impl Watched {
         }
     }
 
-    /// Input for the program. Once it does not read any more, there is none.
-    fn give(&mut self, mut bytes: &[u8]) {
-        while let Some(input) = self.input.as_ref().filter(|_| !bytes.is_empty()) {
-            match rustix::io::write(input, bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+    /// Gives the program what it takes of its input. Once it does not read any more, there is none.
+    fn give(&mut self) {
+        while let Some(input) = self.input.as_ref().filter(|_| !self.pending.is_empty()) {
+            match rustix::io::write(input, &self.pending) {
+                Ok(count) => drop(self.pending.drain(..count)),
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
                 Err(_) => self.input = None,
             }
         }
+        self.pending.clear();
     }
 }
