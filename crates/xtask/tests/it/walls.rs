@@ -33,6 +33,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ),
     ("run", "runtime", &[]),
     ("run", "container", &["runtime", "sandbox", "snapshot", "image", "store", "files"]),
+    ("run", "prove", &["runtime", "image", "snapshot"]),
     ("ship", "config", &["golang", "files"]),
 ];
 
@@ -40,7 +41,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 const OUTSIDE: [&str; 3] = ["longshore", "longshore-testkit", "xtask"];
 
 /// Rooms that compute or write files, and therefore know no network and no async runtime, however far down.
-const WITHOUT_NETWORK: [&str; 13] = [
+const WITHOUT_NETWORK: [&str; 14] = [
     "events",
     "files",
     "process",
@@ -53,6 +54,7 @@ const WITHOUT_NETWORK: [&str; 13] = [
     "sandbox",
     "snapshot",
     "runtime",
+    "prove",
     "config",
 ];
 const NETWORK: [&str; 7] = ["tokio", "async-std", "smol", "reqwest", "hyper", "rustls", "ureq"];
