@@ -9,6 +9,7 @@ mod image;
 mod man;
 mod plan;
 mod reproduce;
+mod test;
 
 use clap::Subcommand;
 
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Plan(plan::PlanArgs),
     Build(Box<build::BuildArgs>),
     Reproduce(reproduce::ReproduceArgs),
+    Test(Box<test::TestArgs>),
     Run(Box<container::RunArgs>),
     Ps(container::PsArgs),
     Logs(container::LogsArgs),
@@ -51,6 +53,7 @@ pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Ex
         Command::Plan(arguments) => plan::plan(&arguments, context, ui),
         Command::Build(arguments) => build::build(&arguments, context, ui),
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments, context, ui),
+        Command::Test(arguments) => test::test(&arguments, context, ui),
         Command::Run(arguments) => container::run(&arguments, context, ui),
         Command::Ps(arguments) => container::ps(&arguments, context, ui),
         Command::Logs(arguments) => container::logs(&arguments, context, ui),

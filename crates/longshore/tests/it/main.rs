@@ -19,6 +19,7 @@ mod remote;
 mod run;
 mod rungs;
 mod schema;
+mod test;
 
 use longshore_testkit::Suite;
 
@@ -38,6 +39,6 @@ fn main() -> std::process::ExitCode {
     let suite = foreign::add(suite);
     let suite = limits::add(suite);
     let suite = ordinary::add(suite);
-    let suite = conformance::add(containers::add(suite));
+    let suite = conformance::add(test::add(containers::add(suite)));
     suite.run()
 }
