@@ -9,7 +9,9 @@ use longshore_container::{Containers, Launch, OwnRuntime, signal_number};
 use longshore_image::Image;
 use longshore_oci::{ContainerConfig, Platform};
 use longshore_prove::structure::{Document, Target, structure};
-use longshore_prove::{Checks, Expectations, Outcome, Subject, Verdict, behaviour, hardening, user_number};
+use longshore_prove::{
+    Checks, Expectations, Outcome, Subject, Users, Verdict, behaviour, hardening, user_number,
+};
 use longshore_runtime::{ContainerSettings, Runtime};
 use longshore_sandbox::Isolation;
 use longshore_snapshot::{SnapshotError, Snapshots, View};
@@ -281,6 +283,10 @@ fn subject<'s>(
         environment: arguments.env.clone(),
         ..ContainerSettings::default()
     };
+    let users = match longshore_sandbox::inside() {
+        Some(Isolation::SingleUser) => Users::Single,
+        _ => Users::Seen,
+    };
     let by_shell = program.eq(["/bin/sh", "-c"]);
-    Ok(Subject { runtime, settings, expectations, local: true, by_shell })
+    Ok(Subject { runtime, settings, expectations, users, by_shell })
 }

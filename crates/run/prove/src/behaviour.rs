@@ -13,7 +13,7 @@ use longshore_runtime::ContainerSettings;
 
 use crate::check::{Checks, Outcome, Verdict};
 use crate::http::{self, Connection};
-use crate::service::{REQUEST, Running, Subject};
+use crate::service::{REQUEST, Running, Subject, Users};
 
 const SUITE: &str = "behaviour";
 /// Time for a connection to get from the machine's port to the program.
@@ -83,8 +83,10 @@ fn runs_as(container: &Running<'_>) -> Outcome {
     let Some(expected) = container.subject.expectations.user else {
         return Outcome::skipped("the image names no user, or one whose number is not known");
     };
-    if !container.subject.local {
-        return Outcome::skipped("its processes are not seen from this machine");
+    match container.subject.users {
+        Users::Seen => {}
+        Users::Unseen => return Outcome::skipped("its processes are not seen from this machine"),
+        Users::Single => return Outcome::skipped("containers have a single user here"),
     }
     let state = match container.state() {
         Ok(state) => state,

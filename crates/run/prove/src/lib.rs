@@ -24,4 +24,4 @@ pub use expectations::{Expectations, user_number};
 pub use hardening::{Constraint, as_deployed, constraints, hardening};
 pub use junit::junit;
 pub use pattern::{Pattern, PatternError};
-pub use service::Subject;
+pub use service::{Subject, Users};

@@ -22,6 +22,17 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 /// Time after which a program that still runs has started.
 const STARTED: Duration = Duration::from_millis(300);
 
+/// What can be told of the users that processes of containers run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// They stand in this machine's /proc.
+    Seen,
+    /// The processes are elsewhere.
+    Unseen,
+    /// There is a single one, whatever was asked for: a user namespace with one id.
+    Single,
+}
+
 /// What is tested, and where.
 pub struct Subject<'s> {
     /// Where its containers run.
@@ -30,8 +41,8 @@ pub struct Subject<'s> {
     pub settings: ContainerSettings,
     /// What is expected of it.
     pub expectations: Expectations,
-    /// Whether processes of its containers are seen in this machine's /proc.
-    pub local: bool,
+    /// What can be told of its processes' users.
+    pub users: Users,
     /// Whether its program is run by a shell, which hands on no signals.
     pub by_shell: bool,
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use longshore_prove::{Check, Checks, Expectations, Subject, Verdict, as_deployed, behaviour, hardening};
+use longshore_prove::{
+    Check, Checks, Expectations, Subject, Users, Verdict, as_deployed, behaviour, hardening,
+};
 use longshore_runtime::ContainerSettings;
 use longshore_testkit::{Stop, Suite, TestResult};
 
@@ -26,7 +28,7 @@ fn subject(fake: &Fake) -> Subject<'_> {
         ..Expectations::default()
     };
     let settings = ContainerSettings { image: "app".to_owned(), ..ContainerSettings::default() };
-    Subject { runtime: fake, settings, expectations, local: false, by_shell: false }
+    Subject { runtime: fake, settings, expectations, users: Users::Unseen, by_shell: false }
 }
 
 fn of(fake: &Fake, test: fn(&Subject<'_>, &mut Checks)) -> Vec<Check> {
@@ -138,6 +140,10 @@ fn not_here() -> TestResult {
     );
     let all = &checks[checks.len() - 1];
     assert_eq!((all.name.as_str(), all.verdict), ("all together", Verdict::Passed), "{all:#?}");
+    let mut made = Checks::new(false);
+    hardening(&Subject { users: Users::Single, ..subject(&fake) }, &mut made);
+    let random = made.made().iter().find(|check| check.name.starts_with("--user"));
+    assert_eq!(random.map(|check| check.verdict), Some(Verdict::Unchecked), "{random:#?}");
     Ok(())
 }
 
