@@ -82,12 +82,20 @@ pub(crate) struct RmArgs {
 pub(crate) fn rm(arguments: &RmArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     // Files may belong to ids that only a user namespace has.
     let all = containers(context)?;
+    let mut within = None;
     for name in &arguments.container {
         if let Ok(container) = all.find("remove", name)
             && let Some(isolation) = inside_for(&container)?
         {
-            return inside::go_inside(isolation, ui);
+            within = Some(isolation);
+            if arguments.force {
+                // From outside: a process in another user namespace has no power over it.
+                container.stop(Some(Duration::ZERO))?;
+            }
         }
+    }
+    if let Some(isolation) = within {
+        return inside::go_inside(isolation, ui);
     }
     each(&arguments.container, context, ui, |containers, name| {
         containers.find("remove", name)?.remove(arguments.force).map(|()| None)

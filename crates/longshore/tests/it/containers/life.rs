@@ -137,6 +137,12 @@ fn whole(person: &Person) -> TestResult {
     let exec = person.run(&["exec", "life", "true"])?;
     assert!(exec.status.code() == Some(1) && exec.stderr.contains("it does not run"), "{}", exec.stderr);
     person.run(&["rm", "life"])?.succeeded()?;
+    // As another user of the image's, too, whose id is nobody's outside.
+    person
+        .contain(&["-d", "--name", "other", "-u", "1234:1234", "--network", "none", IMAGE, "sleep", "600"])?
+        .succeeded()?;
+    person.run(&["exec", "other", "true"])?.succeeded()?;
+    person.run(&["rm", "-f", "other"])?.succeeded()?;
     assert_eq!(person.run(&["ps", "-aq"])?.stdout, "");
     Ok(())
 }

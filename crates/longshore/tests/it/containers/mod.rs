@@ -4,6 +4,7 @@
 //! alone, so no registry is needed. Every container is removed at the end, also when a test fails.
 
 mod docker;
+mod go;
 mod life;
 mod mistakes;
 mod runbook;
@@ -19,7 +20,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    runbook::add(life::add(mistakes::add(docker::add(sees::add(suite)))))
+    runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite))))))
 }
 
 /// The name of the image that every person has.
