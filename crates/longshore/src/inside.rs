@@ -1,6 +1,6 @@
 //! Going on inside a user namespace, where an ordinary user must.
 
-use longshore_sandbox::Isolation;
+use longshore_sandbox::{Isolation, IsolationError};
 use longshore_snapshot::Ownership;
 
 use crate::exit::Exit;
@@ -12,6 +12,18 @@ pub(crate) fn inside_of(pinned: Option<Isolation>) -> Option<Isolation> {
         return None;
     }
     longshore_sandbox::choose(pinned).ok().filter(|isolation| isolation.is_inside())
+}
+
+/// How containers are kept apart: the rung that was asked for, or the best that works. Root has namespaces, or is told by the kernel that it
+/// has not: trying that beforehand would take longer than all else.
+pub(crate) fn for_containers(pinned: Option<Isolation>) -> Result<Isolation, IsolationError> {
+    if let Some(here) = longshore_sandbox::inside() {
+        return Ok(here);
+    }
+    if pinned.is_none() && rustix::process::geteuid().is_root() {
+        return Ok(Isolation::Namespaces);
+    }
+    longshore_sandbox::choose(pinned)
 }
 
 /// Goes on inside a user namespace, in a process with the same arguments.

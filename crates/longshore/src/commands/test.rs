@@ -111,7 +111,10 @@ pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Resu
     let behaves = arguments.behaviour || default;
     let is_hardened = arguments.hardening || default;
     let runs = behaves || is_hardened || documents.iter().any(|document| !document.command_tests.is_empty());
-    let isolation = if runs { isolation(arguments.isolation) } else { Err(String::new()) };
+    let isolation = match runs {
+        true => inside::for_containers(arguments.isolation).map_err(|error| error.to_string()),
+        false => Err(String::new()),
+    };
     if let Ok(isolation) = isolation
         && isolation.is_inside()
         && longshore_sandbox::inside() != Some(isolation)
@@ -204,17 +207,6 @@ struct FileError {
     path: String,
     #[source]
     source: std::io::Error,
-}
-
-/// How containers are isolated here; or why none can be.
-fn isolation(pinned: Option<Isolation>) -> Result<Isolation, String> {
-    if let Some(here) = longshore_sandbox::inside() {
-        return Ok(here);
-    }
-    if pinned.is_none() && rustix::process::geteuid().is_root() {
-        return Ok(Isolation::Namespaces);
-    }
-    longshore_sandbox::choose(pinned).map_err(|error| error.to_string())
 }
 
 /// The image, and what is known of it before anything runs.

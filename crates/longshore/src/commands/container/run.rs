@@ -80,8 +80,8 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
     let variable = |name: &str| context.environment.variable(name)?.to_str().map(str::to_owned);
     let settings = arguments.settings.settings(&arguments.image, &arguments.command, &variable);
     let settings = settings.map_err(|error| CommandError::from(error).ending(NOT_RUN))?;
-    let isolation =
-        isolation(arguments.isolation).map_err(|error| CommandError::from(error).ending(NOT_RUN))?;
+    let isolation = inside::for_containers(arguments.isolation)
+        .map_err(|error| CommandError::from(error).ending(NOT_RUN))?;
     if isolation.is_inside() && longshore_sandbox::inside() != Some(isolation) {
         return inside::go_inside(isolation, ui).map(Begun::Inside);
     }
@@ -104,17 +104,6 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
         ui.events().warn(warning);
     }
     Ok(Begun::Attached(Box::new(attached)))
-}
-
-/// Root has namespaces, or is told by the kernel that it has not: trying that beforehand would take longer than all else.
-fn isolation(pinned: Option<Isolation>) -> Result<Isolation, longshore_sandbox::IsolationError> {
-    if let Some(here) = longshore_sandbox::inside() {
-        return Ok(here);
-    }
-    if pinned.is_none() && rustix::process::geteuid().is_root() {
-        return Ok(Isolation::Namespaces);
-    }
-    longshore_sandbox::choose(pinned)
 }
 
 /// The image: from the store, else from a registry.
