@@ -13,11 +13,13 @@ use longshore_runtime::ContainerSettings;
 
 use crate::check::{Checks, Outcome, Verdict};
 use crate::http::{self, Connection};
-use crate::service::{REQUEST, Running, Subject, Users};
+use crate::service::{ASKED_NEXT, REQUEST, Running, STARTED, Subject, Users};
 
 const SUITE: &str = "behaviour";
 /// Time for a connection to get from the machine's port to the program.
 const ARRIVAL: Duration = Duration::from_millis(200);
+/// Time after the signal in which a program that waits for nothing has ended.
+const HEEDED: Duration = Duration::from_millis(100);
 
 /// Makes all checks of a subject's behaviour under its own settings.
 pub fn behaviour(subject: &Subject<'_>, checks: &mut Checks) {
@@ -32,7 +34,8 @@ pub(crate) fn walk(subject: &Subject<'_>, settings: &ContainerSettings, whole: b
     let mut running = None;
     let started = sink("starts", &mut || match subject.start(settings) {
         Ok(container) => {
-            let outcome = container.starts().unwrap_or_else(|outcome| *outcome);
+            let after = if whole { STARTED } else { ASKED_NEXT };
+            let outcome = container.starts(after).unwrap_or_else(|outcome| *outcome);
             running = Some(container);
             outcome
         }
@@ -183,7 +186,7 @@ fn drains(container: &Running<'_>, path: &str) -> Outcome {
     let mut lost = None;
     let mut waited = false;
     if let Some(mut connection) = pending.take() {
-        match container.runtime().wait(&container.id, Some(ARRIVAL)) {
+        match container.runtime().wait(&container.id, Some(HEEDED)) {
             Ok(exit) => waited = exit.is_none(),
             Err(error) => return crate::hint::refused(&error),
         }
@@ -238,7 +241,7 @@ fn drains(container: &Running<'_>, path: &str) -> Outcome {
 fn starts_again(subject: &Subject<'_>, settings: &ContainerSettings) -> Outcome {
     let again = || {
         let container = subject.start(settings)?;
-        let outcome = container.starts()?;
+        let outcome = container.starts(ASKED_NEXT)?;
         if outcome.verdict != Verdict::Passed {
             return Ok(outcome);
         }

@@ -13,6 +13,8 @@ use crate::expectations::Expectations;
 use crate::hint::{advice, refused};
 use crate::http;
 
+/// Time between two health checks.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
 /// Lines of the log that a failure shows.
 const SHOWN_LINES: usize = 10;
 /// Time that one request may take.
@@ -20,7 +22,9 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(5);
 /// Time between two looks.
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 /// Time after which a program that still runs has started.
-const STARTED: Duration = Duration::from_millis(300);
+pub(crate) const STARTED: Duration = Duration::from_millis(300);
+/// The same where it is asked for its health next, which shows more.
+pub(crate) const ASKED_NEXT: Duration = Duration::from_millis(50);
 
 /// What can be told of the users that processes of containers run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +85,8 @@ impl Subject<'_> {
         if self.expectations.healthcheck {
             // As the image has it, only sooner: nobody waits half a minute for the first answer.
             let health = settings.health.get_or_insert_with(HealthSettings::default);
-            health.interval = Some(Duration::from_millis(500));
-            health.start_interval = Some(Duration::from_millis(500));
+            health.interval = Some(ASKED_EVERY);
+            health.start_interval = Some(ASKED_EVERY);
         }
         let problem = |error: RuntimeError| Box::new(refused(&error));
         let id = self.runtime.start(&settings).map_err(problem)?;
@@ -134,9 +138,9 @@ impl Running<'_> {
     }
 
     /// Whether it is there after a moment. What serves nothing may end, if it ends well.
-    pub(crate) fn starts(&self) -> Result<Outcome, Box<Outcome>> {
+    pub(crate) fn starts(&self, after: Duration) -> Result<Outcome, Box<Outcome>> {
         let serves = self.subject.expectations.port.is_some() || self.subject.expectations.healthcheck;
-        let deadline = Instant::now() + STARTED;
+        let deadline = Instant::now() + if serves { after } else { STARTED };
         loop {
             let state = self.state()?;
             if let Some(found) = self.ended(&state) {
