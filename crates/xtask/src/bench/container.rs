@@ -11,12 +11,14 @@ use std::time::Duration;
 use super::Bench;
 use super::measure::{answer, median, time};
 use super::report::{Row, mebibytes};
-use crate::command::{Result, command, context, find, output, run, write};
+use crate::command::{Result, command, context, find, output, repository, run, write};
 
 /// Rounds of each measurement.
 const ROUNDS: usize = 30;
 /// Containers at once.
 const MANY: usize = 200;
+/// Longest that `longshore test` may take.
+const TEST: Duration = Duration::from_secs(10);
 /// Most memory of a monitor's own, in bytes.
 const MONITOR: u64 = 5_000_000;
 
@@ -35,6 +37,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     ];
     rows.push(Row::or_reason(&format!("{MANY} at once"), place.many()));
     rows.push(Row::or_reason("a monitor's memory of its own", place.monitor()));
+    rows.push(Row::or_reason("`test` of the gin service", place.test()));
     Ok(rows)
 }
 
@@ -167,6 +170,20 @@ impl Place<'_> {
         let memory = memory?;
         let figure = mebibytes(memory);
         Ok(Row::figure("a monitor's memory of its own", figure, "at most 5 MB", memory <= MONITOR))
+    }
+
+    /// All that `longshore test` does without a file.
+    fn test(&self) -> Result<Row> {
+        let guide = repository().join("examples/guide").display().to_string();
+        let mut build = self.longshore(&["build", &guide, "-t", "bench-gin:1", "--image-format", "docker"]);
+        output(build.env_remove("LONGSHORE_OFFLINE"))?;
+        let mut times = Vec::new();
+        for _ in 0..3 {
+            times.push(time(&mut self.longshore(&["test", "bench-gin:1"]))?);
+        }
+        let taken = median(times).ok_or("nothing was measured")?;
+        let figure = format!("{:.1} s", taken.as_secs_f64());
+        Ok(Row::figure("`test` of the gin service", figure, "at most 10 s", taken <= TEST))
     }
 
     /// What the parent of the container's process 1 does not share with anybody (proc_pid_smaps(5)).
