@@ -42,7 +42,7 @@ pub use capabilities::UnknownCapability;
 pub use cgroup::Group;
 pub use child::enter_if_child;
 pub use contain::{
-    Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join, send_signal,
+    Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join, send_signal, settle,
 };
 pub use error::SandboxError;
 pub use foreign::{ForeignPlatform, foreign_platforms};

@@ -81,6 +81,9 @@ impl Parts<'_> {
         let container = containers.create(&record)?;
         let mounts = self.mounts(&config, &container, &view);
         let written = mounts.and_then(|mounts| {
+            if mounts.is_empty() {
+                return Ok(());
+            }
             record.mounts = mounts;
             container.write("record", &record).map_err(failed("run", &self.settings.image))
         });

@@ -90,6 +90,11 @@ pub fn contain(step: &Step, streams: Streams) -> Result<Contained, SandboxError>
     Ok(contained)
 }
 
+/// Makes this process small that will only wait from here on: the pages of the program's code that it took to get so far are let go.
+pub fn settle() {
+    sys::forget_code();
+}
+
 /// Sends a signal, by its number, real-time ones included, to a process. One that is gone needs none.
 ///
 /// Errors: there is no such signal, or this process may not.

@@ -197,6 +197,28 @@ pub(crate) fn unshare(namespaces: rustix::thread::UnshareFlags) -> Result<(), Er
     unsafe { rustix::thread::unshare_unsafe(namespaces) }
 }
 
+/// Lets go of the pages of the program's code that were used so far; those that are needed again come from the file, as before.
+///
+/// For processes that wait for long: what they took to start is most of what they hold.
+pub(crate) fn forget_code() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    for line in maps.lines() {
+        // proc_pid_maps(5): code is never written, so the file has all of it.
+        let mut fields = line.split_whitespace();
+        let (Some(range), Some("r-xp")) = (fields.next(), fields.next()) else { continue };
+        if !program.to_str().is_some_and(|program| line.ends_with(program)) {
+            continue;
+        }
+        let Some((begin, end)) = range.split_once('-') else { continue };
+        let address = |text: &str| usize::from_str_radix(text, 16).ok();
+        let (Some(begin), Some(end)) = (address(begin), address(end)) else { continue };
+        // SAFETY: the range is a mapping of this process that nobody can have written to, of a file that stays mapped: reading it
+        // afterwards reads the file again.
+        unsafe { libc::madvise(begin as *mut libc::c_void, end - begin, libc::MADV_DONTNEED) };
+    }
+}
+
 /// Closes a descriptor by its number, such as a standard stream, which nothing in this process uses any more.
 pub(crate) fn close(descriptor: i32) {
     // SAFETY: callers name standard streams, which no owned descriptor of ours stands for.

@@ -67,6 +67,7 @@ impl Monitor {
             // A program that does not read must not keep its own output from being read. Otherwise it is as it was: a wait in vain.
             let _ = rustix::io::ioctl_fionbio(input, true);
         }
+        longshore_sandbox::settle();
         let mut checks = self.record.health.clone().map(Checks::new);
         loop {
             let wait = checks.as_ref().map(Checks::wait);
