@@ -58,11 +58,7 @@ impl Container {
     /// Waits until it has ended for good; `None` if the time is over first.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<ExitStatus>, RuntimeError> {
         const ACTION: &str = "wait for";
-        let record = match self.record(ACTION) {
-            // Removed as soon as it had ended.
-            Err(error) if matches!(error.kind, RuntimeErrorKind::NoContainer) => return Err(error),
-            record => record?,
-        };
+        let record = self.record(ACTION)?;
         self.ended_within(&record, timeout).map_err(failed(ACTION, &record.name))
     }
 
