@@ -14,11 +14,18 @@ use crate::state::{TICK, is_alive};
 /// How long a monitor may take to write down what became of its container.
 const BOOKKEEPING: Duration = Duration::from_secs(5);
 
+/// The end of a container.
+enum End {
+    Exited(ExitStatus),
+    /// It was to be removed when it had ended, and was.
+    Removed,
+}
+
 impl Container {
     /// Sends a signal, by its number, to process 1.
     pub fn signal(&self, signal: i32) -> Result<(), RuntimeError> {
         const ACTION: &str = "send a signal to";
-        let (record, known) = self.running(ACTION)?;
+        let (record, known) = self.alive(ACTION)?;
         // Whoever ends it by hand does not want it to be started again.
         let ends = signal == Signal::KILL.as_raw() || signal == record.program.stop_signal;
         let marked = if ends { self.write("stop", &true) } else { Ok(()) };
@@ -59,7 +66,15 @@ impl Container {
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<ExitStatus>, RuntimeError> {
         const ACTION: &str = "wait for";
         let record = self.record(ACTION)?;
-        self.ended_within(&record, timeout).map_err(failed(ACTION, &record.name))
+        match self.ended_within(&record, timeout).map_err(failed(ACTION, &record.name))? {
+            None => Ok(None),
+            Some(End::Exited(exit)) => Ok(Some(exit)),
+            Some(End::Removed) => {
+                let error =
+                    ContainerError::new("it was removed as soon as it had ended, and its exit code with it");
+                Err(failed(ACTION, &record.name)(error))
+            }
+        }
     }
 
     /// Removes it with its files and logs. Errors: it runs, and is not to be killed.
@@ -72,19 +87,33 @@ impl Container {
             record => record?,
         };
         let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
-        if self.known(&record).map_err(problem)?.is_some_and(|known| is_alive(known.state.status)) {
-            if !force {
+        let deadline = Instant::now() + BOOKKEEPING;
+        loop {
+            // What a killed monitor left is put right before the lock is taken, which tells others that somebody is at it.
+            let known = self.known(&record).map_err(problem)?;
+            if let Some(_alone) = self.watch().map_err(problem)? {
+                return self.remove_files(&record.name).map_err(problem);
+            }
+            let is_over = known.as_ref().is_some_and(|known| !is_alive(known.state.status));
+            if !force && !is_over {
                 return Err(RuntimeError::new(ACTION, &record.name, RuntimeErrorKind::Running));
             }
-            self.stop(Some(Duration::ZERO))?;
+            if known.is_some_and(|known| is_alive(known.state.status)) {
+                self.stop(Some(Duration::ZERO))?;
+            }
+            // It is just being started, or just written down.
+            if Instant::now() > deadline {
+                return Err(RuntimeError::new(ACTION, &record.name, RuntimeErrorKind::Timeout(BOOKKEEPING)));
+            }
+            std::thread::sleep(TICK);
         }
-        self.remove_files(&record.name).map_err(problem)
     }
 
-    fn running(&self, action: &'static str) -> Result<(Record, Known), RuntimeError> {
+    /// One that runs, or is about to be started again.
+    fn alive(&self, action: &'static str) -> Result<(Record, Known), RuntimeError> {
         let record = self.record(action)?;
         let known = self.known(&record).map_err(failed(action, &record.name))?;
-        match known.filter(|known| known.state.process.is_some()) {
+        match known.filter(|known| is_alive(known.state.status)) {
             Some(known) => Ok((record, known)),
             None => Err(RuntimeError::new(action, &record.name, RuntimeErrorKind::NotRunning)),
         }
@@ -102,22 +131,20 @@ impl Container {
         &self,
         record: &Record,
         timeout: Option<Duration>,
-    ) -> Result<Option<ExitStatus>, ContainerError> {
+    ) -> Result<Option<End>, ContainerError> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
             let known = match self.known(record) {
                 // It was removed with its end: the record is gone, and what stood in the state.
-                Ok(None) if !self.path("record").exists() => {
-                    return Ok(Some(ExitStatus { code: 0, out_of_memory: false, reason: None }));
-                }
+                Ok(None) if !self.path("record").exists() => return Ok(Some(End::Removed)),
                 known => known?,
             };
             let Some(known) = known else { return Ok(None) };
             match known.state.status {
                 Status::Running | Status::Restarting => {}
                 // The lock is released after the state is written; then nothing of it is left.
-                _ if !self.is_watched()? => return Ok(known.state.exit),
+                _ if !self.is_watched()? => return Ok(known.state.exit.map(End::Exited)),
                 _ => {}
             }
             if is_over() {

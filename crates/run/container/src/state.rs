@@ -78,7 +78,8 @@ impl Container {
         known.state.finished = Some(SystemTime::now());
         known.state.exit =
             Some(ExitStatus { code: 137, out_of_memory: false, reason: Some(reason.to_owned()) });
-        self.write_state(&known)?;
+        // On a full disk whoever looks next finds it out again.
+        let _ = self.write_state(&known);
         Ok(known)
     }
 }

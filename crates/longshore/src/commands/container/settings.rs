@@ -239,6 +239,13 @@ impl SettingsArgs {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ContainerSettings, SettingsError> {
         let (no_new_privileges, seccomp) = self.security()?;
+        if self.rm && self.restart != RestartPolicy::No {
+            return Err(refuse(
+                "--rm",
+                "--restart",
+                "one that is removed at its end cannot be started again",
+            ));
+        }
         Ok(ContainerSettings {
             image: image.to_owned(),
             name: self.name.clone(),

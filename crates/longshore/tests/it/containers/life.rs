@@ -24,6 +24,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::many_run_at_once", ROOT, many)
         .test("containers::life::an_init_collects_orphans", ROOT, init)
         .test("containers::life::pruning_leaves_its_layers", ROOT, pruning)
+        .test("containers::life::one_that_is_being_started_is_removed", ROOT, removed_early)
 }
 
 fn for_all(check: fn(&Person) -> TestResult) -> TestResult {
@@ -378,5 +379,23 @@ fn pruning() -> TestResult {
     person.run(&["rm", "-f", "stands"])?.succeeded()?;
     person.run(&prune)?.succeeded()?;
     assert_eq!(layers()?, 0);
+    Ok(())
+}
+
+/// Removed at whatever moment of its beginning, nothing of it goes on.
+fn removed_early() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    let mark = format!("60{}", std::process::id());
+    for _ in 0..15 {
+        let words = ["run", "-d", "--name", "same", "--network", "none", IMAGE, "sleep", &mark];
+        let mut starting = person.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        while !person.run(&["rm", "-f", "same"])?.status.success() && starting.try_wait()?.is_none() {}
+        starting.wait()?;
+        // It may have come too late for this one.
+        person.run(&["rm", "-f", "same"])?;
+    }
+    assert_eq!(person.run(&["ps", "-aq"])?.stdout, "");
+    let running = std::process::Command::new("pgrep").args(["-fx", &format!("sleep {mark}")]).output()?;
+    assert_eq!(String::from_utf8_lossy(&running.stdout), "");
     Ok(())
 }

@@ -22,6 +22,7 @@ fn told() -> TestResult {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["none:1"], 125, "none:1"),
         (&["--name", "here", IMAGE, "true"], 125, "the name is taken by the container "),
+        (&["--rm", "--restart", "always", IMAGE, "true"], 125, "cannot be started again"),
         (&["--name", "x!", IMAGE, "true"], 125, "--name: `x!` is no name"),
         (&["-p", &port, IMAGE, "true"], 125, "is taken by process "),
         (&["-p", "53:53/udp", IMAGE, "true"], 125, "--publish: UDP ports cannot be published"),

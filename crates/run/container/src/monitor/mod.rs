@@ -114,11 +114,12 @@ impl Monitor {
         let made = || -> Result<_, Failure> {
             let container = Containers::container_at(&order.folder)
                 .ok_or_else(|| ContainerError::new("the order names no container"))?;
+            // First of all: whoever removes a container holds it.
+            let lock = container.watch()?.ok_or_else(|| {
+                ContainerError::new("the container has a monitor already, or is being removed")
+            })?;
             let record: Record =
                 container.read("record")?.ok_or_else(|| ContainerError::new("the container is gone"))?;
-            let lock = container
-                .watch()?
-                .ok_or_else(|| ContainerError::new("the container has a monitor already"))?;
             let ports = Ports::listen(&record)?;
             Ok((container, record, lock, ports))
         };

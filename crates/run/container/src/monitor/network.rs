@@ -2,6 +2,8 @@
 //! it. slirp4netns serves everybody; pasta (passt.top) gives up the rights that it needs where it is started by root.
 
 use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,8 +37,7 @@ pub(super) fn open(process: u32) -> Result<WayOut, ContainerError> {
     let (program, command) = if let Some(slirp) = found(SLIRP) {
         let mut command = Command::new(slirp);
         command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
-        command.arg(process.to_string()).arg("tap0");
-        (slirp, command)
+        return start_slirp(slirp, command, process);
     } else if let Some(pasta) = found(PASTA).filter(|_| !is_root) {
         let mut command = Command::new(pasta);
         command.args(["--foreground", "--config-net", "--no-map-gw"]);
@@ -48,6 +49,21 @@ pub(super) fn open(process: u32) -> Result<WayOut, ContainerError> {
         return Ok(WayOut::None(why.to_owned()));
     };
     start(program, command, process)
+}
+
+/// Starts it with a descriptor whose other end is the monitor's: it ends when that is gone, also if the monitor was killed.
+fn start_slirp(program: &str, mut command: Command, process: u32) -> Result<WayOut, ContainerError> {
+    let problem = |error: std::io::Error| ContainerError::at("start", program)(error);
+    let (ours, theirs) = UnixStream::pair().map_err(problem)?;
+    rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).map_err(|error| problem(error.into()))?;
+    command.arg(format!("--exit-fd={}", theirs.as_raw_fd())).arg(process.to_string()).arg("tap0");
+    match start(program, command, process)? {
+        WayOut::Open(mut helper) => {
+            helper.1 = Some(ours);
+            Ok(WayOut::Open(helper))
+        }
+        none => Ok(none),
+    }
 }
 
 fn start(program: &str, mut command: Command, process: u32) -> Result<WayOut, ContainerError> {
