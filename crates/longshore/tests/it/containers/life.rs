@@ -15,6 +15,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::one_that_runs_is_listed_asked_and_stopped", ROOT, || for_all(whole))
         .test("containers::life::a_program_that_fails_is_started_again", ROOT, restarts)
         .test("containers::life::health_is_found_out", ROOT, health)
+        .test("containers::life::a_health_check_may_write_much", ROOT, wordy_health)
         .test("containers::life::logs_are_kept_in_files_of_bounded_size", ROOT, logs)
         .test("containers::life::a_killed_monitor_takes_its_container_with_it", ROOT, || {
             for_all(monitor_killed)
@@ -206,6 +207,20 @@ fn health() -> TestResult {
     let health = person.inspect("well")?["state"]["health"].clone();
     assert_eq!((&health["last_code"], &health["last_output"]), (&0.into(), &"asked\n".into()), "{health}");
     assert!(person.run(&["ps"])?.stdout.contains("(healthy)"));
+    Ok(())
+}
+
+/// More than a pipe holds.
+fn wordy_health() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    let check = "head -c 200000 /dev/zero | tr '\\0' x";
+    let mut words = vec!["-d", "--name", "wordy", "--network", "none", "--health-cmd", check];
+    words.extend(["--health-interval", "50ms", "--health-timeout", "20s", IMAGE, "sleep", "600"]);
+    person.contain(&words)?.succeeded()?;
+    person
+        .until("a good check", || Ok(person.inspect("wordy")?["state"]["health"]["status"] == "healthy"))?;
+    let health = person.inspect("wordy")?["state"]["health"].clone();
+    assert_eq!(health["last_output"], "x".repeat(4096) + "...");
     Ok(())
 }
 

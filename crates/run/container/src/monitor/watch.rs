@@ -71,8 +71,8 @@ impl Monitor {
         let mut checks = self.record.health.clone().map(Checks::new);
         loop {
             let wait = checks.as_ref().map(Checks::wait);
-            let check = checks.as_ref().and_then(Checks::handle);
-            let ready = watched.wait([Some(running.handle.as_fd()), check], wait);
+            let [check, said] = checks.as_ref().map_or([None, None], Checks::handles);
+            let ready = watched.wait([Some(running.handle.as_fd()), check, said], wait);
             self.take(&mut watched, &ready);
             if let Some(checks) = &mut checks
                 && checks.step(&self.record, &self.known)
@@ -88,7 +88,7 @@ impl Monitor {
         let exit = exit_status(running.collect());
         let deadline = Instant::now() + REMAINDER;
         while !watched.sources.is_empty() && Instant::now() < deadline {
-            let ready = watched.wait([None, None], Some(deadline.saturating_duration_since(Instant::now())));
+            let ready = watched.wait([None; 3], Some(deadline.saturating_duration_since(Instant::now())));
             self.take(&mut watched, &ready);
         }
         drop(helpers);
@@ -132,10 +132,10 @@ struct Ready {
 }
 
 impl Watched {
-    fn wait(&self, handles: [Option<BorrowedFd<'_>>; 2], most: Option<Duration>) -> Ready {
-        let [ended, check] = handles;
+    fn wait(&self, handles: [Option<BorrowedFd<'_>>; 3], most: Option<Duration>) -> Ready {
+        let ended = handles[0];
         let client = self.client.as_ref().map(AsFd::as_fd).filter(|_| self.pending.is_empty());
-        let fixed: Vec<BorrowedFd<'_>> = [ended, check, client].into_iter().flatten().collect();
+        let fixed: Vec<BorrowedFd<'_>> = handles.into_iter().chain([client]).flatten().collect();
         let mut waits: Vec<PollFd<'_>> = fixed
             .iter()
             .copied()
