@@ -13,8 +13,12 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
-/// How often a log that is followed is looked at.
-const TICK: Duration = Duration::from_millis(50);
+/// Time between two looks at a log that is followed and has just grown; it doubles with each that finds nothing.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Longest time between two looks.
+const LONGEST: Duration = Duration::from_millis(50);
+
+const MISSED: &str = "lines may be missing: the log's files came and went before they were read; keep more with --log-opt max-size";
 
 /// Show what a container has written
 #[derive(Debug, Args)]
@@ -58,6 +62,8 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     if !arguments.follow {
         return Ok(Exit::Done);
     }
+    let mut pause = SHORTEST;
+    let mut is_warned = false;
     loop {
         ui.events().check()?;
         // Asked before the log is read, so that nothing is missed that was written before its end.
@@ -67,13 +73,20 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
         for line in &lines {
             show(line, arguments.timestamps, ui)?;
         }
+        if follower.has_missed() && !is_warned {
+            ui.events().warn(MISSED);
+            is_warned = true;
+        }
         match state {
             Ok(state) if matches!(state.status, Status::Running | Status::Restarting) => {}
             // Ended, or removed with its end.
             _ => break,
         }
         if lines.is_empty() {
-            std::thread::sleep(TICK);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST);
+        } else {
+            pause = SHORTEST;
         }
     }
     Ok(Exit::Done)

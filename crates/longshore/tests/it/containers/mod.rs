@@ -6,6 +6,7 @@
 mod docker;
 mod go;
 mod life;
+mod logs;
 mod mistakes;
 mod runbook;
 mod sees;
@@ -20,7 +21,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite))))))
+    logs::add(runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite)))))))
 }
 
 /// The name of the image that every person has.
