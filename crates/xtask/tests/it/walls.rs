@@ -34,6 +34,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("run", "runtime", &[]),
     ("run", "container", &["runtime", "sandbox", "snapshot", "image", "store", "files"]),
     ("run", "prove", &["runtime", "image", "snapshot"]),
+    ("judge", "workload", &["runtime"]),
     ("ship", "config", &["golang", "files"]),
 ];
 
@@ -41,7 +42,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 const OUTSIDE: [&str; 3] = ["longshore", "longshore-testkit", "xtask"];
 
 /// Rooms that compute or write files, and therefore know no network and no async runtime, however far down.
-const WITHOUT_NETWORK: [&str; 14] = [
+const WITHOUT_NETWORK: [&str; 15] = [
     "events",
     "files",
     "process",
@@ -55,6 +56,7 @@ const WITHOUT_NETWORK: [&str; 14] = [
     "snapshot",
     "runtime",
     "prove",
+    "workload",
     "config",
 ];
 const NETWORK: [&str; 7] = ["tokio", "async-std", "smol", "reqwest", "hyper", "rustls", "ureq"];

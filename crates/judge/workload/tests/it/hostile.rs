@@ -1,0 +1,200 @@
+//! Files that are wrong, or that mean harm: what is said, where, and that the rest is still read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use longshore_testkit::Suite;
+use longshore_workload::compose::{Inputs, Loaded, load};
+use longshore_workload::document::{Documents, read};
+use longshore_workload::kubernetes::Manifests;
+use proptest::prelude::{any, prop};
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::compose::variable;
+
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+        .test("hostile::what_is_wrong_is_told_with_its_place", &[], || {
+            places();
+            Ok(())
+        })
+        .test("hostile::the_rest_is_read", &[], || {
+            rest();
+            Ok(())
+        })
+        .test("hostile::bombs_cost_nothing", &[], || {
+            bombs();
+            Ok(())
+        })
+        .test("hostile::spans_are_what_was_written", &[], || {
+            spans();
+            Ok(())
+        })
+        .test("hostile::nothing_panics", &[], || {
+            nothing_panics();
+            Ok(())
+        })
+}
+
+fn problems(found: &Documents) -> Vec<(u32, &str)> {
+    found.problems.iter().map(|problem| (problem.span.start, problem.message.as_str())).collect()
+}
+
+fn places() {
+    for (bytes, start, message) in [
+        (b"a: \xff\xfe".as_slice(), 3, "the file is no UTF-8"),
+        (b"a: 1\nb: 2\na: 3\n".as_slice(), 10, "the key `a` stands twice"),
+        (b"a: &x [*x]\n".as_slice(), 7, "the alias stands within what it names"),
+        (b"<<: 1\n".as_slice(), 4, "`<<` takes mappings"),
+        (b"? [a]\n: b\n".as_slice(), 2, "a key must be a single value"),
+    ] {
+        let found = read(0, bytes);
+        assert_eq!(problems(&found), [(start, message)], "{}", String::from_utf8_lossy(bytes));
+    }
+    for bytes in [b"a: [1\n".as_slice(), b"a: *nothing\n", b"\x00\x01\x02", b"a: \"\\q\"\n", b"a:\n\t- b\n"] {
+        let found = read(0, bytes);
+        assert!(found.problems.iter().all(|problem| problem.message.starts_with("this is no YAML: ")));
+        assert_eq!(found.problems.len(), 1, "{}", String::from_utf8_lossy(bytes));
+        assert!(found.documents.is_empty());
+    }
+}
+
+fn rest() {
+    let found = read(0, b"kind: A\n---\nkind: [\n---\nkind: C\n");
+    assert_eq!(found.problems.len(), 1);
+    let kinds: Vec<&str> =
+        found.documents.iter().filter_map(|node| Some(node.get("kind")?.scalar()?.text.as_str())).collect();
+    assert_eq!(kinds, ["A", "C"]);
+
+    let mut manifests = Manifests::default();
+    manifests.add(
+        Path::new("all.yaml"),
+        b"nonsense\n---\nkind: Pod\nspec: {containers: [{name: a, image: i}]}\n".to_vec(),
+    );
+    assert_eq!(manifests.workloads().len(), 1);
+    assert_eq!(manifests.problems.len(), 1);
+}
+
+fn bombs() {
+    // Nine levels of nine: a billion values, if anybody wrote them out.
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let items = vec![format!("*a{}", level - 1); 9].join(", ");
+        text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+    }
+    let found = read(0, text.as_bytes());
+    assert!(found.documents.is_empty());
+    assert!(found.problems[0].message.contains("over 1000000 values"), "{:?}", found.problems);
+
+    for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)] {
+        let found = read(0, deep.as_bytes());
+        assert_eq!((found.documents.len(), found.problems.len()), (0, 1));
+    }
+    let large = vec![b'#'; 17 << 20];
+    assert!(read(0, &large).problems[0].message.contains("at most"));
+}
+
+fn spans() {
+    let text = "a: one\nb:\n  - 'two' # not this\n  - {c: three}\nd: &x\n  e: \u{fc}\nf: *x\n";
+    let found = read(0, text.as_bytes());
+    let root = &found.documents[0];
+    let written = |span: longshore_workload::Span| &text[span.start as usize..span.end as usize];
+    let b = root.get("b").expect("it is there");
+    assert_eq!(written(root.get("a").expect("it is there").span), "one");
+    assert_eq!(written(b.items()[0].span), "'two'");
+    assert_eq!(written(b.items()[1].span), "{c: three}");
+    assert_eq!(written(b.span), "- 'two' # not this\n  - {c: three}");
+    assert_eq!(written(root.at(&["d", "e"]).expect("it is there").span), "\u{fc}");
+    assert_eq!(root.get("f"), root.get("d"));
+    assert_eq!(written(root.entries()[3].key_span), "f");
+    // A mark of byte order is no part of the text.
+    let marked = read(0, b"\xef\xbb\xbfa: 1\n");
+    assert_eq!(marked.documents[0].entries()[0].key_span.start, 3);
+}
+
+fn project(text: &[u8]) -> Loaded {
+    let read = |path: &Path| match path == Path::new("compose.yaml") {
+        true => Ok(text.to_vec()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let inputs = Inputs { read: &read, variable: &variable };
+    let loaded = load(&[PathBuf::from("compose.yaml")], inputs);
+    for service in loaded.project.services() {
+        assert!(loaded.project.service(&service.name, inputs).is_some());
+    }
+    loaded
+}
+
+/// Words of both formats put together at random: whatever they come to, it is an answer.
+fn nothing_panics() {
+    let words = [
+        "services:",
+        "app:",
+        "image:",
+        "ports:",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "${A:-",
+        "}",
+        "$",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "&a ",
+        "*a",
+        "<<: ",
+        "'",
+        "\"",
+        "!reset ",
+        "extends: ",
+        "include: ",
+        "volumes: ",
+        "8080:80",
+        "1-9",
+        "environment: ",
+        "kind: ",
+        "Pod",
+        "spec: ",
+        "containers: ",
+        "name: a",
+        "resources: ",
+        "limits: ",
+        "memory: ",
+        "1e9Gi",
+        "env: ",
+        "valueFrom: ",
+        "command: ",
+        "healthcheck: ",
+        "test: ",
+        "deploy: ",
+        "x",
+        "0755",
+        "~",
+        "---\n",
+        "\u{fc}",
+        "\t",
+        "#",
+    ];
+    let strategy = prop::collection::vec(any::<prop::sample::Index>(), 0..60);
+    let mut runner = TestRunner::new(Config { cases: 3_000, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&strategy, |picked| {
+        let text: String = picked.iter().map(|index| words[index.index(words.len())]).collect();
+        project(text.as_bytes());
+        let mut manifests = Manifests::default();
+        manifests.add(Path::new("all.yaml"), text.into_bytes());
+        for workload in manifests.workloads() {
+            for one in &workload.containers {
+                let _ = manifests.container(&workload, &one.name);
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    assert!(project(b"services: {app: {image: a}}").problems.is_empty());
+}
