@@ -19,6 +19,7 @@ use crate::ui::{CommandError, Ui};
 
 pub(crate) use build::{CacheWriteError, DestinationError, DockerfileError, TagError};
 pub(crate) use image::TerminalError;
+pub(crate) use test::WorkloadError;
 
 /// What longshore can be told to do.
 #[derive(Debug, Subcommand)]

@@ -1,37 +1,33 @@
 //! `longshore test`.
 
+mod deployed;
 mod render;
-
-use std::time::Duration;
+mod subject;
 
 use clap::Args;
-use longshore_container::{Containers, Launch, OwnRuntime, signal_number};
-use longshore_image::Image;
-use longshore_oci::{ContainerConfig, Platform};
+use longshore_container::{Containers, Launch, OwnRuntime};
+use longshore_oci::Platform;
 use longshore_prove::structure::{Document, Target, structure};
-use longshore_prove::{
-    Checks, Expectations, Outcome, Subject, Users, Verdict, behaviour, hardening, user_number,
-};
-use longshore_runtime::{ContainerSettings, Runtime};
+use longshore_prove::{Checks, Outcome, Verdict, as_deployed, behaviour, hardening};
+use longshore_runtime::Runtime;
 use longshore_sandbox::Isolation;
-use longshore_snapshot::{SnapshotError, Snapshots, View};
 
+use self::deployed::DeployedArgs;
 use self::render::TestReport;
+use self::subject::Tested;
 use crate::arguments::OutputFormat;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::images;
 use crate::inside;
 use crate::location::ImageLocation;
 use crate::ui::{CommandError, Ui};
 
-/// Largest /etc/passwd that is read.
-const MAX_USERS: u64 = 4 << 20;
+pub(crate) use self::deployed::WorkloadError;
 
 /// Test an image: its structure, how it behaves, what hardening it bears
 ///
 /// Structure tests are container-structure-test's files, as they are. Behaviour and hardening need no file: what is expected is read from the image.
-/// Without any of the three named, behaviour and hardening are tested. Ends with 3 if a check failed, with 4 if one could not be made.
+/// With --compose and --k8s it is tested under exactly the settings of a deployment. Without any of these named, behaviour and hardening are tested. Ends with 3 if a check failed, with 4 if one could not be made.
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
     /// Image: a name or digest of the store, or a transport and a place, such as oci:DIR
@@ -49,6 +45,9 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     hardening: bool,
 
+    #[command(flatten)]
+    deployed: DeployedArgs,
+
     /// Platform of the image, such as linux/arm64 [default: this machine's]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
@@ -61,13 +60,13 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "PATH")]
     health_path: Option<String>,
 
-    /// Seconds in which it must become healthy
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u64,
+    /// Seconds in which it must become healthy [default: 30, or as the deployment's probes leave it]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
 
-    /// Seconds in which it must end when asked
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    grace: u64,
+    /// Seconds in which it must end when asked [default: 10, or the deployment's]
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<u64>,
 
     /// Variable of its containers, NAME=VALUE; can be given several times
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = variable)]
@@ -107,10 +106,15 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let documents = documents(arguments)?;
-    let default = documents.is_empty() && !arguments.behaviour && !arguments.hardening;
+    let default =
+        documents.is_empty() && !arguments.behaviour && !arguments.hardening && !arguments.deployed.any();
     let behaves = arguments.behaviour || default;
     let is_hardened = arguments.hardening || default;
-    let runs = behaves || is_hardened || documents.iter().any(|document| !document.command_tests.is_empty());
+    let deploys = arguments.deployed.any();
+    let runs = behaves
+        || is_hardened
+        || deploys
+        || documents.iter().any(|document| !document.command_tests.is_empty());
     let isolation = match runs {
         true => inside::for_containers(arguments.isolation).map_err(|error| error.to_string()),
         false => Err(String::new()),
@@ -121,6 +125,8 @@ pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Resu
     {
         return inside::go_inside(isolation, ui);
     }
+    let name = arguments.image.to_string();
+    let deployments = arguments.deployed.deployments(&name, context, ui)?;
     let tested = Tested::open(arguments, context, ui).map_err(|error| error.ending(Exit::Unchecked))?;
     let containers = Containers::of(&context.store()?);
     let launch = |isolation| Launch {
@@ -137,25 +143,29 @@ pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Resu
     let runtime = own.as_ref().map(|runtime| runtime as &dyn Runtime).map_err(Clone::clone);
 
     let mut checks = Checks::new(arguments.fail_fast);
-    let name = arguments.image.to_string();
     let target =
         Target { image: &name, config: &tested.config, view: &tested.view, runtime: runtime.clone() };
     documents.iter().for_each(|document| structure(document, &target, &mut checks));
     match runtime {
         Ok(runtime) => {
-            let subject = subject(arguments, &tested, &name, runtime)?;
+            let subject = tested.subject(arguments, runtime)?;
             if behaves {
                 behaviour(&subject, &mut checks);
             }
             if is_hardened {
                 hardening(&subject, &mut checks);
             }
+            for deployment in &deployments {
+                let subject = tested.deployed(arguments, runtime, deployment)?;
+                let deployed = deployment.deployed(&tested.config.user, &arguments.env);
+                as_deployed(&subject, &deployed, &mut checks);
+            }
         }
         Err(reason) => {
-            for (suite, wanted) in [("behaviour", behaves), ("hardening", is_hardened)] {
-                if wanted {
-                    checks.make(suite, "starts", || Outcome::unchecked(&reason));
-                }
+            let suites = [("behaviour", behaves), ("hardening", is_hardened)];
+            let wanted = suites.into_iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite);
+            for suite in wanted.chain(deployments.iter().map(|deployment| deployment.name.as_str())) {
+                checks.make(suite, "starts", || Outcome::unchecked(&reason));
             }
         }
     }
@@ -207,78 +217,4 @@ struct FileError {
     path: String,
     #[source]
     source: std::io::Error,
-}
-
-/// The image, and what is known of it before anything runs.
-struct Tested {
-    image: Image,
-    config: ContainerConfig,
-    platform: Platform,
-    snapshots: Snapshots,
-    view: View,
-}
-
-impl Tested {
-    fn open(arguments: &TestArgs, context: &Context, ui: &Ui) -> Result<Tested, CommandError> {
-        let found = images::open(&arguments.image, context, ui.events())?;
-        let image = match &arguments.platform {
-            Some(platform) => found.select(platform)?,
-            // An image for a single other platform is tested as far as it can be without running.
-            None => match found.images()?.as_slice() {
-                [only] => only.clone(),
-                _ => found.select(&Platform::host())?,
-            },
-        };
-        let config = image.config()?;
-        let snapshots = Snapshots::open(&context.store()?, inside::ownership(), true)?;
-        let view = snapshots.base(&image)?.view(ui.events())?;
-        Ok(Tested { platform: config.platform(), config: config.config, image, snapshots, view })
-    }
-
-    fn for_this_machine(&self) -> Result<(), String> {
-        let host = Platform::host();
-        match self.platform.satisfies(&host) {
-            true => Ok(()),
-            false => Err(format!(
-                "the image is for {}, and this machine is {host}: nothing of it can run",
-                self.platform
-            )),
-        }
-    }
-}
-
-fn subject<'s>(
-    arguments: &TestArgs,
-    tested: &Tested,
-    name: &str,
-    runtime: &'s dyn Runtime,
-) -> Result<Subject<'s>, SnapshotError> {
-    let config = &tested.config;
-    let mut expectations = Expectations::of(config);
-    expectations.ready_within = Duration::from_secs(arguments.timeout);
-    expectations.grace = Duration::from_secs(arguments.grace);
-    expectations.port = arguments.port.or(expectations.port);
-    if let Some(path) = &arguments.health_path {
-        expectations.health_paths = vec![format!("/{}", path.trim_start_matches('/'))];
-        expectations.healthcheck = false;
-    }
-    if let Some(signal) = config.stop_signal.as_deref().and_then(signal_number) {
-        expectations.signal = signal;
-    }
-    if !config.user.is_empty() && expectations.user.is_none() {
-        let users = tested.view.read_small("/etc/passwd".as_ref(), MAX_USERS)?;
-        expectations.user = user_number(&config.user, &users.unwrap_or_default());
-    }
-    let program = config.entrypoint.iter().chain(&config.cmd).flatten().take(2).map(String::as_str);
-    let settings = ContainerSettings {
-        image: name.to_owned(),
-        environment: arguments.env.clone(),
-        ..ContainerSettings::default()
-    };
-    let users = match longshore_sandbox::inside() {
-        Some(Isolation::SingleUser) => Users::Single,
-        _ => Users::Seen,
-    };
-    let by_shell = program.eq(["/bin/sh", "-c"]);
-    Ok(Subject { runtime, settings, expectations, users, by_shell })
 }

@@ -100,11 +100,25 @@ pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile
     if let Some(error) = error.downcast_ref::<longshore_builder::BuildError>() {
         return dockerfile(error, source);
     }
+    if let Some(error) = error.downcast_ref::<crate::commands::WorkloadError>() {
+        return error.problems.iter().map(|problem| deployment(&error.sources, problem)).collect();
+    }
     match error.downcast_ref::<longshore_project::ProjectError>() {
         Some(longshore_project::ProjectError::Malformed { path, source }) => {
             vec![syntax(path, &source.first)]
         }
         _ => Vec::new(),
+    }
+}
+
+fn deployment(sources: &longshore_workload::Sources, problem: &longshore_workload::Problem) -> Excerpt {
+    let span = problem.span;
+    Excerpt {
+        path: sources.path(span).unwrap_or(Path::new("")).to_owned(),
+        text: Some(sources.bytes(span).to_vec()),
+        mark: Mark::Bytes(span.start as usize..span.end as usize),
+        label: problem.message.clone(),
+        hint: problem.hint.clone(),
     }
 }
 

@@ -14,6 +14,12 @@ pub(crate) fn add(suite: Suite) -> Suite {
             services,
         )
         .test("test: files of structure tests, and mistakes in them", &[Requirement::Go], structure)
+        .test(
+            "test: the settings of compose services and Kubernetes workloads",
+            &[Requirement::Root, Requirement::Go],
+            deployments,
+        )
+        .test("test: mistakes in the files of a deployment", &[Requirement::Go], wrong_deployments)
 }
 
 const MODULE: &str = "module example.com/service\n\ngo 1.24\n";
@@ -120,5 +126,147 @@ fn structure() -> TestResult {
     assert!(ran.stderr.contains("line 2: there is no key `fileExistenceTest`"), "{}", ran.stderr);
     assert!(ran.stderr.contains("did you mean `fileExistenceTests`?"), "{}", ran.stderr);
     user.run(["test", "none:1", "--structure", &good])?.expect_code(4)?;
+    Ok(())
+}
+
+/// A service that ends with 7 unless it has what its deployments give.
+const NEEDS: &str = "token, err := os.ReadFile(\"/run/secrets/token\")
+	if err != nil || string(token) != \"s3cret\" || os.Getenv(\"LEVEL\") != \"debug\" {
+		log.Println(\"not as deployed:\", string(token), os.Getenv(\"LEVEL\"), err)
+		os.Exit(7)
+	}
+	if os.WriteFile(\"/tmp/x\", nil, 0o600) != nil || os.WriteFile(\"/x\", nil, 0o600) == nil {
+		log.Println(\"not as deployed: what may be written\")
+		os.Exit(7)
+	}
+	";
+
+const COMPOSE: &str = "services:
+  shop:
+    image: ${NAME:-shop}:1
+    read_only: true
+    user: '4321'
+    tmpfs: [/tmp]
+    cap_drop: [ALL]
+    security_opt: ['no-new-privileges:true']
+    env_file: shop.env
+    secrets: [token]
+    ports: ['8080:8080']
+    networks: [front]
+    deploy: {resources: {limits: {memory: 64M, pids: 50}}}
+  db: {image: postgres:17}
+secrets:
+  token: {environment: TOKEN}
+networks: {front: }
+";
+
+const MANIFEST: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 4321, seccompProfile: {type: RuntimeDefault}}
+      containers:
+      - name: shop
+        image: docker.io/library/shop:1
+        ports: [{containerPort: 8080, name: http}]
+        envFrom: [{configMapRef: {name: settings}}]
+        resources: {limits: {memory: 64Mi}}
+        readinessProbe: {httpGet: {path: /healthz, port: http}}
+        securityContext: {readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+        volumeMounts: [{name: tmp, mountPath: /tmp}, {name: token, mountPath: /run/secrets}]
+      - {name: beside, image: other:1}
+      volumes: [{name: tmp, emptyDir: {}}, {name: token, secret: {secretName: token}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {LEVEL: debug}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: token}
+stringData: {token: s3cret}
+";
+
+fn deployments() -> TestResult {
+    let user = user()?.env("TOKEN", "s3cret");
+    let end = "server.Shutdown(end)";
+    let needs = source(end).replacen("os.WriteFile(\"/var/state\", nil, 0o600)", NEEDS, 1);
+    let folder = Folder::new()?;
+    folder.write("go.mod", MODULE)?;
+    folder.write("main.go", &needs)?;
+    let path = folder.path().display().to_string();
+    user.run(["build", "-t", "shop:1", &path])?.succeeded()?;
+    folder.write("shop.env", "LEVEL=debug\n")?;
+    let compose = folder.write("compose.yaml", COMPOSE)?.display().to_string();
+    let manifest = folder.write("shop.yaml", MANIFEST)?.display().to_string();
+
+    // By itself it does not start: what follows shows that the settings reach it.
+    let bare = user.run(["test", "shop:1", "--behaviour", "--fail-fast"])?.expect_code(3)?;
+    assert!(bare.stdout.contains("it ended with 7"), "{}", bare.stdout);
+
+    let ran = user.run(["test", "shop:1", "--compose", &compose, "--format", "json"])?.succeeded()?;
+    let found = report(&ran.stdout)?;
+    assert!(found.len() == 9 && found.iter().all(|(_, verdict)| verdict == "passed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("uid 4321") && ran.stdout.contains("compose.yaml: shop"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("services.shop.networks is left out"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("s3cret") && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
+
+    let ran = user.run(["test", "shop:1", "--k8s", &manifest, "--format", "json"])?.succeeded()?;
+    let found = report(&ran.stdout)?;
+    assert!(found.len() == 10 && found.iter().all(|(_, verdict)| verdict == "passed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("shop.yaml: Deployment/shop, container shop"), "{}", ran.stdout);
+
+    // Without its Secret it is not the container that was asked for, and does not start.
+    let alone = folder.write("alone.yaml", MANIFEST.split("---").next().unwrap_or_default())?;
+    let alone = alone.display().to_string();
+    let ran = user.run(["test", "shop:1", "--k8s", &alone])?.expect_code(3)?;
+    assert!(ran.stdout.contains("? has all that is asked for: spec.volumes.token"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the ConfigMap settings"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not as deployed"), "{}", ran.stdout);
+
+    let root = folder.write("root.yaml", MANIFEST.replace("runAsUser: 4321", "runAsUser: 0"))?;
+    let ran = user.run(["test", "shop:1", "--k8s", &root.display().to_string()])?.expect_code(3)?;
+    assert!(ran.stdout.contains("✗ is admitted with runAsNonRoot"), "{}", ran.stdout);
+    Ok(())
+}
+
+fn wrong_deployments() -> TestResult {
+    let user = user()?;
+    let folder = Folder::new()?;
+    let file = |name: &str, text: &str| folder.write(name, text).map(|path| path.display().to_string());
+    let refused = |flag: &str, path: &str, more: &[&str]| {
+        let arguments = ["test", "none:1", flag, path].into_iter().chain(more.iter().copied());
+        Ok::<_, Stop>(user.run(arguments)?.expect_code(2)?.stderr)
+    };
+    let wrong = file("wrong.yaml", "services:\n  a:\n    image: a\n    read-only: true\n    user: 1000\n")?;
+    let said = refused("--compose", &wrong, &[])?;
+    for expected in [
+        "has 2 mistakes",
+        "wrong.yaml:4:5",
+        "did you mean `read_only`?",
+        "wrong.yaml:5:11",
+        "put it in quotes",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let two = file("two.yaml", "services: {a: {image: a}, b: {image: b}}\n")?;
+    let said = refused("--compose", &two, &[])?;
+    assert!(said.contains("none of them has the image none:1") && said.contains("there is a, b"), "{said}");
+    let said = refused("--compose", &two, &["--service", "c"])?;
+    assert!(said.contains("there is no service c in two.yaml"), "{said}");
+    let said = refused("--compose", &format!("{two}.no"), &[])?;
+    assert!(said.contains("cannot read"), "{said}");
+    let pod = "kind: Pod\nspec: {containers: [{name: a, image: a, env: [{name: PORT, value: 8080}]}]}\n";
+    let pod = file("pod.yaml", pod)?;
+    let said = refused("--k8s", &pod, &[])?;
+    assert!(said.contains("must be a string, and is a number (`8080`)"), "{said}");
+    let none = file("none.yaml", "kind: Service\nmetadata: {name: x}\n")?;
+    let said = refused("--k8s", &none, &[])?;
+    assert!(said.contains("none.yaml has no workload"), "{said}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Where all together fail, whichever fails by itself is guilty, and is named; where none does, it is that they meet. A constraint that cannot be had on
 //! this machine was not checked, which is not the same as one that the image bears.
 
-use longshore_runtime::{ContainerSettings, MountSource, Seccomp};
+use longshore_runtime::{ContainerSettings, Seccomp};
 
 use crate::behaviour::walk;
 use crate::check::{Checks, Outcome, Problem, Verdict};
@@ -113,23 +113,6 @@ pub fn hardening(subject: &Subject<'_>, checks: &mut Checks) {
                 outcome.saying(format!("{count} of {}: the others cannot be had here", constraints.len()))
             }
             false => outcome,
-        }
-    });
-}
-
-/// Makes the checks under exactly the settings of a deployment.
-pub fn as_deployed(subject: &Subject<'_>, name: &str, checks: &mut Checks) {
-    checks.make(SUITE, name, || {
-        let outcome = walked(subject, &subject.settings, None);
-        let tmpfs =
-            subject.settings.mounts.iter().filter(|mount| matches!(mount.source, MountSource::Tmpfs { .. }));
-        match outcome.verdict {
-            Verdict::Passed => outcome.saying(format!(
-                "{} mounts, {} of them tmpfs",
-                subject.settings.mounts.len(),
-                tmpfs.count()
-            )),
-            _ => outcome,
         }
     });
 }

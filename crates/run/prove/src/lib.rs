@@ -9,6 +9,7 @@
 
 mod behaviour;
 mod check;
+mod deployed;
 mod expectations;
 mod hardening;
 mod hint;
@@ -20,8 +21,9 @@ pub mod structure;
 
 pub use behaviour::behaviour;
 pub use check::{Check, Checks, Outcome, Problem, Verdict};
+pub use deployed::{Deployed, as_deployed};
 pub use expectations::{Expectations, user_number};
-pub use hardening::{Constraint, as_deployed, constraints, hardening};
+pub use hardening::{Constraint, constraints, hardening};
 pub use junit::junit;
 pub use pattern::{Pattern, PatternError};
 pub use service::{Subject, Users};

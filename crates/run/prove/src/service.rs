@@ -179,8 +179,9 @@ impl Running<'_> {
                 return Ok((Outcome::passed().saying(took), path));
             }
             if start.elapsed() >= within {
-                let outcome = self.failed(format!("healthy within {} s", within.as_secs()), last);
-                return Ok((outcome.hinted(self.listening()), None));
+                let outcome = self.failed(format!("healthy within {} s", within.as_secs()), &last);
+                let hint = if expectations.healthcheck { no_program(&last) } else { self.listening() };
+                return Ok((outcome.hinted(hint), None));
             }
             std::thread::sleep(PAUSE);
         }
@@ -216,4 +217,12 @@ impl Running<'_> {
             "it must listen on all addresses (:{port}), not on 127.0.0.1; --port and --health-path name another port and path"
         ))
     }
+}
+
+/// Advice for a health check whose program is not there.
+fn no_program(found: &str) -> Option<String> {
+    let program = found.split("cannot run ").nth(1)?.split(':').next()?;
+    Some(format!(
+        "the image has no {program}: ask with a sub-command of the program itself, or with longshore's probe, which `longshore build` puts into images"
+    ))
 }

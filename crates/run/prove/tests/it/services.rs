@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_prove::{
-    Check, Checks, Expectations, Subject, Users, Verdict, as_deployed, behaviour, hardening,
+    Check, Checks, Deployed, Expectations, Subject, Users, Verdict, as_deployed, behaviour, hardening,
 };
 use longshore_runtime::ContainerSettings;
 use longshore_testkit::{Stop, Suite, TestResult};
@@ -15,6 +15,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a service that behaves passes every check", &[], good)
         .test("each misbehaviour fails its own check", &[], each_misbehaviour)
         .test("the constraint that is not borne is named", &[], guilty)
+        .test("a deployment's settings are those that count", &[], deployed)
         .test("a constraint that cannot be had is not checked", &[], not_here)
         .test("nothing is checked after the first failure if so wished", &[], fail_fast)
 }
@@ -70,8 +71,48 @@ fn good() -> TestResult {
     let hardened = of(&fake, hardening);
     assert_eq!(hardened.len(), 10, "{hardened:#?}");
     assert!(hardened.iter().all(|check| check.verdict == Verdict::Passed), "{hardened:#?}");
-    let deployed = of(&fake, |subject, checks| as_deployed(subject, "as in compose.yaml", checks));
-    assert_eq!(verdicts(&deployed), [("as in compose.yaml", Verdict::Passed)]);
+    none_left(&fake)
+}
+
+fn deployed() -> TestResult {
+    let fake = Fake::new(Behaviour::Good);
+    let of_user = |user: &str, own: Option<&str>, missing: &[&str]| {
+        let deployed = Deployed {
+            name: "k8s.yaml: shop".to_owned(),
+            not_root: true,
+            image_user: user.to_owned(),
+            missing: missing.iter().map(|one| (*one).to_owned()).collect(),
+        };
+        let mut checks = Checks::new(false);
+        let mut subject = subject(&fake);
+        subject.settings.user = own.map(str::to_owned);
+        as_deployed(&subject, &deployed, &mut checks);
+        checks.made().to_vec()
+    };
+    let good = of_user("65532", None, &[]);
+    let bad = |check: &&Check| !matches!(check.verdict, Verdict::Passed | Verdict::Skipped);
+    assert_eq!((good.len(), good.iter().find(bad)), (10, None), "{good:#?}");
+    assert!(good.iter().all(|check| check.suite == "k8s.yaml: shop"), "{good:#?}");
+    for (user, own, found) in [
+        ("", None, Some("no user")),
+        ("0", None, Some("0, which is root")),
+        ("app", None, Some("the name app")),
+        ("app:app", Some("0:7"), Some("0, which is root")),
+        ("app", Some("7"), None),
+        ("7:0", None, None),
+    ] {
+        let checks = of_user(user, own, &[]);
+        let first = &checks[0];
+        assert_eq!(first.name, "is admitted with runAsNonRoot");
+        assert_eq!(first.verdict == Verdict::Failed, found.is_some(), "{user}: {first:#?}");
+        if let Some(found) = found {
+            assert!(first.problems[0].found.contains(found), "{user}: {first:#?}");
+        }
+    }
+    let partly = of_user("7", None, &["spec.hostPID: namespaces are not shared"]);
+    let unchecked: Vec<&str> =
+        partly.iter().filter(|check| check.verdict == Verdict::Unchecked).map(|check| &*check.name).collect();
+    assert_eq!(unchecked, ["has all that is asked for"], "{partly:#?}");
     none_left(&fake)
 }
 
