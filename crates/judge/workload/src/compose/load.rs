@@ -5,18 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::document::{self, Entry, Node, Plain, Problem, Scalar, Sources, Span, Value};
-use crate::fields::{Fields, Findings};
+use crate::fields::Findings;
 
 use super::environment::{self, Variable};
 use super::interpolate::interpolate;
 use super::merge::{merge, without_resets};
+use super::whole::{self, SECTIONS};
 use super::{DIALECT, Inputs, Loaded, Project, Variables, plain};
 
 /// Files within files: more is a mistake, or meant to be one.
 const DEEPEST: usize = 32;
-/// The parts of a project that are taken over from included ones.
-const SECTIONS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];
-
 pub(super) fn load(paths: &[PathBuf], inputs: Inputs<'_>) -> Loaded {
     let mut loader = Loader {
         inputs,
@@ -36,7 +34,7 @@ pub(super) fn load(paths: &[PathBuf], inputs: Inputs<'_>) -> Loaded {
     };
     let root = loader.project(paths, folder, &lookup, &mut Vec::new());
     if let Some(root) = &root {
-        loader.whole(root);
+        whole::whole(root, &loader.findings);
     }
     Loaded {
         sources: loader.sources,
@@ -154,27 +152,6 @@ impl Loader<'_> {
             self.keys(&entry.value);
         }
         node.items().iter().for_each(|item| self.keys(item));
-    }
-
-    /// What a project must hold, and may.
-    fn whole(&self, root: &Node) {
-        let Some(fields) = Fields::of(root, "", &self.findings, DIALECT) else { return };
-        fields.known(&SECTIONS);
-        fields.known(&["name", "version", "include", "models"]);
-        fields.finish();
-        for section in SECTIONS {
-            let Some(node) = root.get(section).filter(|node| !node.is_null()) else { continue };
-            if Fields::of(node, section, &self.findings, DIALECT).is_none() {
-                continue;
-            }
-            for entry in node.entries().iter().filter(|_| section == "services") {
-                let has = |key: &str| entry.value.get(key).is_some_and(|node| !node.is_null());
-                if !has("image") && !has("build") && !has("provider") {
-                    let message = format!("services.{} has neither `image` nor `build`", entry.key);
-                    self.problem(Problem::new(entry.key_span, message));
-                }
-            }
-        }
     }
 
     /// A place for what is wrong with a file that is not there.

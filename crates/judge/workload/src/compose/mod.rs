@@ -11,6 +11,7 @@ mod mounts;
 mod ports;
 mod resources;
 mod service;
+mod whole;
 
 use std::collections::HashMap;
 use std::io;

@@ -198,7 +198,7 @@ impl Places<'_> {
         let fields = Fields::of(defined, format!("{section}.{source}"), self.findings, Dialect::Compose)?;
         fields.known(&["name", "labels", "driver", "driver_opts", "template_driver"]);
         let file = fields.string("file");
-        let content = fields.string("content");
+        let content = if section == "configs" { fields.string("content") } else { None };
         let variable = fields.string("environment");
         let external = fields.boolean("external").unwrap_or_default();
         fields.finish();

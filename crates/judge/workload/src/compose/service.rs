@@ -39,7 +39,7 @@ pub(super) fn lower(
         service.list("group_add").iter().filter_map(|item| Some(item.scalar()?.text.clone())).collect();
     settings.hostname = service.string("hostname");
     settings.hosts = hosts(&service);
-    settings.labels = pairs(&service, "labels");
+    settings.labels = labels(&service, &places);
     settings.network = network(&service);
     settings.read_only = service.boolean("read_only").unwrap_or_default();
     settings.terminal = service.boolean("tty").unwrap_or_default();
@@ -114,17 +114,34 @@ fn optional_pairs(service: &Fields<'_>, key: &'static str) -> Vec<(String, Optio
     found
 }
 
+/// Labels of files, then its own.
+fn labels(service: &Fields<'_>, places: &Places<'_>) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for file in &several(service, "label_file") {
+        let labels = variable_file(file, (service, "label_file"), places, &|_| None);
+        found.extend(labels.into_iter().map(|(name, value)| (name, value.unwrap_or_default())));
+    }
+    let own = pairs(service, "labels");
+    found.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+    found.extend(own);
+    found
+}
+
+/// One value, or a list of them.
+fn several(service: &Fields<'_>, key: &'static str) -> Vec<Arc<Node>> {
+    match service.get(key) {
+        Some(node) if node.scalar().is_some() => vec![Arc::clone(node)],
+        Some(_) => service.list(key).to_vec(),
+        None => Vec::new(),
+    }
+}
+
 /// Variables of files, then its own. One without a value is taken over from the environment, or left out.
 fn variables(service: &Fields<'_>, places: &Places<'_>) -> Vec<(String, String)> {
     let outer = |name: &str| (places.inputs.variable)(name).or_else(|| places.project.own_variable(name));
     let mut found: Vec<(String, Option<String>)> = Vec::new();
-    let files = match service.get("env_file") {
-        Some(node) if node.scalar().is_some() => vec![Arc::clone(node)],
-        Some(_) => service.list("env_file").to_vec(),
-        None => Vec::new(),
-    };
-    for file in &files {
-        found.extend(env_file(file, service, places, &outer));
+    for file in &several(service, "env_file") {
+        found.extend(variable_file(file, (service, "env_file"), places, &outer));
     }
     found.extend(optional_pairs(service, "environment"));
     let mut variables: Vec<(String, String)> = Vec::new();
@@ -135,16 +152,16 @@ fn variables(service: &Fields<'_>, places: &Places<'_>) -> Vec<(String, String)>
     variables
 }
 
-fn env_file(
+fn variable_file(
     node: &Arc<Node>,
-    service: &Fields<'_>,
+    (service, key): (&Fields<'_>, &str),
     places: &Places<'_>,
     outer: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(String, Option<String>)> {
     let (path, required, is_raw) = match node.scalar() {
         Some(scalar) => (scalar.text.clone(), true, false),
         None => {
-            let path = service.path("env_file");
+            let path = service.path(key);
             let Some(fields) = Fields::of(node, path, service.findings, DIALECT) else { return Vec::new() };
             let format = fields.string("format");
             let parts = (
@@ -191,7 +208,7 @@ fn hosts(service: &Fields<'_>) -> Vec<(String, String)> {
     for item in node.items() {
         let Some(text) = item.scalar().map(|scalar| scalar.text.as_str()) else { continue };
         match text.split_once('=').or_else(|| text.split_once(':')) {
-            Some((name, address)) => found.push((name.to_owned(), bare(address))),
+            Some((name, text)) => found.extend(addresses(name, text)),
             None => {
                 let message = format!("{}: `{text}`: expected NAME=ADDRESS", service.path("extra_hosts"));
                 service.findings.problem(Problem::new(item.span, message));
@@ -201,14 +218,16 @@ fn hosts(service: &Fields<'_>) -> Vec<(String, String)> {
     for entry in node.entries() {
         let single = entry.value.scalar().map(|scalar| scalar.text.clone());
         let several = entry.value.items().iter().filter_map(|item| Some(item.scalar()?.text.clone()));
-        found.extend(single.into_iter().chain(several).map(|address| (entry.key.clone(), bare(&address))));
+        let all = single.into_iter().chain(several);
+        found.extend(all.flat_map(|text| addresses(&entry.key, &text)));
     }
     found
 }
 
-/// An address without the brackets of IPv6.
-fn bare(address: &str) -> String {
-    address.trim_start_matches('[').trim_end_matches(']').to_owned()
+/// The addresses of a name, without the brackets of IPv6.
+fn addresses(name: &str, text: &str) -> Vec<(String, String)> {
+    let bare = |address: &str| address.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
+    text.split(',').map(|address| (name.to_owned(), bare(address))).collect()
 }
 
 fn network(service: &Fields<'_>) -> NetworkMode {
@@ -308,7 +327,11 @@ fn log(service: &Fields<'_>) -> LogSettings {
 
 fn published(service: &Fields<'_>, settings: &mut ContainerSettings) {
     for item in service.list("ports") {
-        settings.ports.extend(ports::ports(item, &service.path("ports"), service.findings));
+        for port in ports::ports(item, &service.path("ports"), service.findings) {
+            if !settings.ports.contains(&port) {
+                settings.ports.push(port);
+            }
+        }
     }
     if settings.network != NetworkMode::Own && !settings.ports.is_empty() {
         settings.ports.clear();
@@ -321,12 +344,9 @@ fn mounted(service: &Fields<'_>, places: &Places<'_>, lowered: &mut Lowered) {
     for item in service.list("volumes") {
         mounts.extend(places.volume(item, &service.path("volumes")));
     }
-    let tmpfs = match service.get("tmpfs") {
-        Some(node) if node.scalar().is_some() => vec![Arc::clone(node)],
-        Some(_) => service.list("tmpfs").to_vec(),
-        None => Vec::new(),
-    };
-    mounts.extend(tmpfs.iter().filter_map(|item| places.tmpfs(item, &service.path("tmpfs"))));
+    mounts.extend(
+        several(service, "tmpfs").iter().filter_map(|item| places.tmpfs(item, &service.path("tmpfs"))),
+    );
     for section in ["secrets", "configs"] {
         for item in service.list(section) {
             match places.provided(item, section) {
@@ -362,9 +382,10 @@ fn left_out(service: &Fields<'_>) {
     service.ignored("links", "other services are not started");
     service.ignored("external_links", "other services are not started");
     service.ignored("networks", "other services are not started: a network of its own stands for them");
+    service.missing("pre_start", "what runs before it is not run");
     service.ignored("post_start", "hooks are not run");
     service.ignored("pre_stop", "hooks are not run");
     service.known(&["build", "profiles", "scale", "pull_policy", "pull_refresh_after", "develop", "attach"]);
-    service.known(&["annotations", "label_file", "domainname", "mac_address", "isolation", "storage_opt"]);
+    service.known(&["annotations", "domainname", "mac_address", "isolation", "storage_opt"]);
     service.known(&["cgroup", "cgroup_parent", "extends"]);
 }
