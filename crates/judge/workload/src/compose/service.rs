@@ -208,7 +208,10 @@ fn hosts(service: &Fields<'_>) -> Vec<(String, String)> {
     for item in node.items() {
         let Some(text) = item.scalar().map(|scalar| scalar.text.as_str()) else { continue };
         match text.split_once('=').or_else(|| text.split_once(':')) {
-            Some((name, text)) => found.extend(addresses(name, text)),
+            // Several addresses stand together in this form alone.
+            Some((name, text)) => {
+                found.extend(text.split(',').map(|address| (name.to_owned(), bare(address))));
+            }
             None => {
                 let message = format!("{}: `{text}`: expected NAME=ADDRESS", service.path("extra_hosts"));
                 service.findings.problem(Problem::new(item.span, message));
@@ -219,15 +222,14 @@ fn hosts(service: &Fields<'_>) -> Vec<(String, String)> {
         let single = entry.value.scalar().map(|scalar| scalar.text.clone());
         let several = entry.value.items().iter().filter_map(|item| Some(item.scalar()?.text.clone()));
         let all = single.into_iter().chain(several);
-        found.extend(all.flat_map(|text| addresses(&entry.key, &text)));
+        found.extend(all.map(|address| (entry.key.clone(), bare(&address))));
     }
     found
 }
 
-/// The addresses of a name, without the brackets of IPv6.
-fn addresses(name: &str, text: &str) -> Vec<(String, String)> {
-    let bare = |address: &str| address.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
-    text.split(',').map(|address| (name.to_owned(), bare(address))).collect()
+/// An address without the brackets of IPv6.
+fn bare(address: &str) -> String {
+    address.trim().trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 fn network(service: &Fields<'_>) -> NetworkMode {

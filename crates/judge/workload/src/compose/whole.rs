@@ -46,11 +46,7 @@ fn references(root: &Node, service: &Entry, findings: &Findings) {
         for (name, span) in names(service, key) {
             let is_there =
                 root.at(&[section, &name]).is_some() || (section == "networks" && name == "default");
-            let is_optional = service
-                .value
-                .at(&[key, &name, "required"])
-                .is_some_and(|node| node.scalar().is_some_and(|scalar| scalar.text == "false"));
-            if !is_there && !is_optional {
+            if !is_there {
                 let message =
                     format!("services.{}.{key}: there is no {name} among the `{section}`", service.key);
                 findings.problem(Problem::new(span, message));
