@@ -5,6 +5,7 @@
 
 mod atomic;
 mod lock;
+mod reach;
 mod root;
 mod stat;
 mod tree;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use atomic::{AtomicFile, create_folders, output_target, write_atomic, write_output, write_unsynced};
 pub use lock::Lock;
+pub use reach::Reach;
 pub use root::Root;
 pub use stat::{FileInstant, Stat};
 pub use tree::{foreign_file, remove_tree, tree_size};
