@@ -42,11 +42,12 @@ pub use capabilities::UnknownCapability;
 pub use cgroup::Group;
 pub use child::enter_if_child;
 pub use contain::{
-    Contained, Exit, Joined, Joining, Running, StartError, Streams, contain, join, send_signal, settle,
+    Contained, Exit, Joined, Joining, Running, StartError, Streams, Visit, contain, join, send_signal,
+    settle, visit_ended, visit_running,
 };
 pub use error::SandboxError;
 pub use foreign::{ForeignPlatform, foreign_platforms};
-pub use inside::{continue_inside, inside};
+pub use inside::{continue_inside, inside, start_inside};
 pub use isolation::{Isolation, IsolationError, Rung, UnknownIsolation, choose};
 pub use owners::read_owners;
 pub use rights::{Filter, Rights};

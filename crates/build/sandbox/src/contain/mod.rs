@@ -5,7 +5,7 @@
 //! that calls [`contain`], a child of whom it is. That process must have one thread; it is started for it, by [`crate::start_self`].
 //!
 //! Joining needs the same, so [`join`] starts this program anew: the *usher* enters the container's namespaces and starts the program
-//! there, and ends as it ended.
+//! there, and ends as it ended. Whoever wants a container's files and no program goes there by [`visit_running`] or [`visit_ended`].
 
 mod error;
 mod exit;
@@ -13,6 +13,7 @@ mod first;
 mod groups;
 mod join;
 mod usher;
+mod visit;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,7 @@ pub use error::StartError;
 pub use exit::Exit;
 pub use join::{Joined, Joining, join};
 pub(crate) use usher::main as usher;
+pub use visit::{Visit, visit_ended, visit_running};
 
 use crate::cgroup::Group;
 use crate::child::{Fault, Report};

@@ -116,7 +116,7 @@ fn own_process() -> Result<OwnedFd, Fault> {
 }
 
 /// The user namespaces that the process is in and this one is not, the innermost first.
-fn user_namespaces(process: u32) -> Result<Vec<OwnedFd>, Fault> {
+pub(super) fn user_namespaces(process: u32) -> Result<Vec<OwnedFd>, Fault> {
     let path = PathBuf::from(format!("/proc/{process}/ns/user"));
     let opened = |path: &Path| {
         open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())

@@ -29,7 +29,7 @@ pub(crate) fn main() -> i32 {
         Ok(false) => return NOBODY,
         Ok(true) => match errand.next {
             Next::Trial => survey::namespaces().map_or_else(Said::Refused, |()| Said::Allowed),
-            Next::Program(isolation) => Said::Refused(become_program(isolation, input.as_ref())),
+            Next::Program(isolation, name) => Said::Refused(become_program(isolation, &name, input.as_ref())),
         },
     };
     let _ = wire::send(&mut &control, &said);
@@ -84,7 +84,7 @@ fn become_root(single: bool) -> Result<(), Errno> {
 }
 
 /// Becomes the program. Returns why it could not.
-fn become_program(isolation: Isolation, input: Option<&OwnedFd>) -> Fault {
+fn become_program(isolation: Isolation, name: &str, input: Option<&OwnedFd>) -> Fault {
     let fault = Fault::of("start", "/proc/self/exe");
     let joined =
         |name: &OsStr, value: &OsStr| OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat());
@@ -94,7 +94,7 @@ fn become_program(isolation: Isolation, input: Option<&OwnedFd>) -> Fault {
         .chain([joined(INSIDE.as_ref(), isolation.name().as_ref())])
         .collect();
     let arguments: Vec<OsString> =
-        [OsString::from("longshore")].into_iter().chain(std::env::args_os().skip(1)).collect();
+        [OsString::from(name)].into_iter().chain(std::env::args_os().skip(1)).collect();
     let strings =
         |texts: &[OsString]| texts.iter().map(sys::c_string).collect::<Result<Vec<CString>, Errno>>();
     let go = || -> Result<Errno, Errno> {

@@ -35,8 +35,8 @@ pub(crate) struct Errand {
 }
 
 pub(crate) enum Next {
-    /// The program anew, told that it is on this rung.
-    Program(Isolation),
+    /// The program anew under a name, told that it is on this rung.
+    Program(Isolation, String),
     /// A trial of what is allowed inside.
     Trial,
 }
@@ -52,7 +52,7 @@ pub(crate) enum Said {
 }
 
 wire_struct!(Errand { parent, single, next });
-wire_enum!(Next { 0 => Program(isolation), 1 => Trial });
+wire_enum!(Next { 0 => Program(isolation, name), 1 => Trial });
 wire_enum!(Said { 0 => Entered, 1 => Refused(fault), 2 => Allowed });
 
 /// The rung that this process is inside of, if [`continue_inside`] started it.
@@ -69,29 +69,11 @@ pub fn inside() -> Option<Isolation> {
 ///
 /// Errors: the rung is none that is inside, or the kernel refuses it.
 pub fn continue_inside(isolation: Isolation, arguments: &[OsString]) -> Result<i32, SandboxError> {
-    let maps = match isolation {
-        Isolation::UserNamespace => Maps::subordinate(),
-        Isolation::SingleUser => Ok(Maps::Single),
-        _ => {
-            return Err(SandboxError::Refused {
-                isolation,
-                what: "be entered: it has no user namespace".into(),
-            });
-        }
-    };
-    let maps =
-        maps.map_err(|what| SandboxError::Refused { isolation, what: format!("be entered: {what}") })?;
+    let maps = maps_of(isolation)?;
     let input = std::io::stdin().as_fd().try_clone_to_owned().ok();
     let (mut child, control) = start(arguments, Stdio::inherit(), input.as_ref())?;
     let forwarding = sys::Forwarding::to(child.id().cast_signed());
-    let entered = open_door(&child, &control, &maps, Next::Program(isolation)).and_then(|()| {
-        // It says nothing more, unless the program could not be started.
-        match hear(&control)? {
-            None => Ok(()),
-            Some(Said::Refused(fault)) => Err(fault.into()),
-            Some(_) => Err(SandboxError::Lost { signal: None }),
-        }
-    });
+    let entered = become_program(&child, &control, &maps, Next::Program(isolation, "longshore".to_owned()));
     if entered.is_err() {
         let _ = child.kill();
     }
@@ -99,6 +81,44 @@ pub fn continue_inside(isolation: Isolation, arguments: &[OsString]) -> Result<i
     drop(forwarding);
     entered?;
     Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1))
+}
+
+/// Starts this program anew in a user namespace where it is root, under a name by which it knows what it is for, with `input` as its
+/// standard input and no output. It does not outlive the thread that calls this, and is collected by whoever has what is returned.
+///
+/// Errors: the rung is none that is inside, or the kernel refuses it.
+pub fn start_inside(isolation: Isolation, name: &str, input: &OwnedFd) -> Result<Child, SandboxError> {
+    let maps = maps_of(isolation)?;
+    let (mut child, control) = start(&[], Stdio::null(), Some(input))?;
+    match become_program(&child, &control, &maps, Next::Program(isolation, name.to_owned())) {
+        Ok(()) => Ok(child),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// Which ids a rung has.
+fn maps_of(isolation: Isolation) -> Result<Maps, SandboxError> {
+    let refused = |what| SandboxError::Refused { isolation, what: format!("be entered: {what}") };
+    match isolation {
+        Isolation::UserNamespace => Maps::subordinate().map_err(refused),
+        Isolation::SingleUser => Ok(Maps::Single),
+        _ => Err(refused("it has no user namespace".to_owned())),
+    }
+}
+
+/// Lets the process at the entrance in. Returns when it has become the program.
+fn become_program(child: &Child, control: &UnixStream, maps: &Maps, next: Next) -> Result<(), SandboxError> {
+    open_door(child, control, maps, next)?;
+    // It says nothing more, unless the program could not be started.
+    match hear(control)? {
+        None => Ok(()),
+        Some(Said::Refused(fault)) => Err(fault.into()),
+        Some(_) => Err(SandboxError::Lost { signal: None }),
+    }
 }
 
 /// Enters a user namespace for a trial of what is allowed there.

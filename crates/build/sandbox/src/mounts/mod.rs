@@ -65,6 +65,24 @@ pub(crate) fn enter_root_with(step: &Step, more: impl FnOnce(&mut Place)) -> Res
     Ok(place)
 }
 
+/// Builds of the root folder what outlives a step's processes, and makes it the root: the files themselves and the folders of the machine
+/// that are mounted over them.
+pub(crate) fn enter_files(step: &Step) -> Result<Place, Fault> {
+    let root = base::open(&step.root, step.insecure)?;
+    let sources = step.mounts.iter().map(open_source).collect::<Result<Vec<_>, Fault>>()?;
+    let mut place = base::attach(root, &step.root)?;
+    for (mount, source) in step.mounts.iter().zip(&sources) {
+        if let Some(source) = source {
+            place.mount(source.as_fd(), &mount.target)?;
+        }
+    }
+    if step.read_only {
+        place.make_read_only()?;
+    }
+    place.become_root()?;
+    Ok(place)
+}
+
 /// The mount of the machine that a bind mount shows.
 fn open_source(mount: &Mount) -> Result<Option<OwnedFd>, Fault> {
     let MountKind::Bind { source, read_only } = &mount.kind else { return Ok(None) };
