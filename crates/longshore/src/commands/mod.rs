@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
 pub(crate) use build::{CacheWriteError, DestinationError, DockerfileError, TagError};
+pub(crate) use container::CopyUsageError;
 pub(crate) use image::TerminalError;
 pub(crate) use test::WorkloadError;
 
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Ps(container::PsArgs),
     Logs(container::LogsArgs),
     Exec(container::ExecArgs),
+    Cp(container::CpArgs),
     Stop(container::StopArgs),
     Kill(container::KillArgs),
     Rm(container::RmArgs),
@@ -59,6 +61,7 @@ pub(crate) fn run(command: Command, context: &Context, ui: &mut Ui) -> Result<Ex
         Command::Ps(arguments) => container::ps(&arguments, context, ui),
         Command::Logs(arguments) => container::logs(&arguments, context, ui),
         Command::Exec(arguments) => container::exec(&arguments, context, ui),
+        Command::Cp(arguments) => container::cp(&arguments, context, ui),
         Command::Stop(arguments) => container::stop(&arguments, context, ui),
         Command::Kill(arguments) => container::kill(&arguments, context, ui),
         Command::Rm(arguments) => container::rm(&arguments, context, ui),

@@ -18,6 +18,7 @@
 //! state that says "running", and puts it right.
 
 mod control;
+mod copy;
 mod error;
 mod execute;
 mod folder;
@@ -36,6 +37,7 @@ mod signals;
 mod state;
 mod volumes;
 
+pub use copy::{Copied, CopyError, CopyOptions, CopyPath};
 pub use error::{ContainerError, Failure};
 pub use execute::Ends;
 pub use folder::{Container, Containers};

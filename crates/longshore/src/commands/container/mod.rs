@@ -1,5 +1,6 @@
 //! Containers: `run` and what is done with what it started. Docker's words, flags and exit codes.
 
+mod cp;
 mod end;
 mod exec;
 mod inspect;
@@ -20,6 +21,7 @@ use crate::exit::Exit;
 use crate::inside;
 use crate::ui::{CommandError, Ui};
 
+pub(crate) use cp::{CopyUsageError, CpArgs, cp};
 pub(crate) use end::{KillArgs, RmArgs, StopArgs, WaitArgs, kill, rm, stop, wait};
 pub(crate) use exec::{ExecArgs, exec};
 pub(crate) use inspect::{InspectArgs, inspect};

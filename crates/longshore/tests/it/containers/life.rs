@@ -28,7 +28,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::one_that_is_being_started_is_removed", ROOT, removed_early)
 }
 
-fn for_all(check: fn(&Person) -> TestResult) -> TestResult {
+pub(super) fn for_all(check: fn(&Person) -> TestResult) -> TestResult {
     let mut skipped = None;
     for who in [Who::Root, Who::Lent, Who::Single] {
         match Person::new(who).and_then(|person| check(&person)) {

@@ -20,7 +20,7 @@ use longshore_sandbox::{Exit, Running};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-pub(crate) use self::start::{Helper, environment, rights, ulimits};
+pub(crate) use self::start::{Helper, environment, rights, step, ulimits};
 use crate::error::{ContainerError, Failure};
 use crate::folder::{Container, Containers};
 use crate::log::LogWriter;
@@ -49,7 +49,7 @@ pub(crate) struct Order {
     pub(crate) attached: bool,
 }
 
-/// If this process was started as a monitor, or to serve ports, does that and returns its exit code. Must come before any thread is
+/// If this process was started as a monitor, to serve ports, or to copy files, does that and returns its exit code. Must come before any thread is
 /// started.
 pub fn enter_if_monitor() -> Option<i32> {
     match std::env::args_os().next()?.to_str()? {
@@ -61,6 +61,7 @@ pub fn enter_if_monitor() -> Option<i32> {
             name();
             Some(crate::ports::serve())
         }
+        crate::copy::COURIER => Some(crate::copy::courier()),
         _ => None,
     }
 }
