@@ -45,6 +45,9 @@ pub enum EngineErrorKind {
     /// What it said is not what the API says it says.
     #[error("its answer is not the JSON that its API promises")]
     Json(#[source] serde_json::Error),
+    /// What a program wrote breaks off, or is no stream.
+    #[error("what it sends breaks off: {0}")]
+    Stream(#[source] io::Error),
     /// Its API is older than what is spoken here, or newer.
     #[error("its API is of version {found}, and {expected} is spoken here")]
     Version {

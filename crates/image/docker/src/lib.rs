@@ -1,4 +1,4 @@
-//! The image side of the API of Docker and Podman engines.
+//! The API of Docker and Podman engines: images, and containers as a `Runtime`.
 //!
 //! An [`Endpoint`] is where an engine listens: found by [`EngineVariables`] as the engines' own clients find it (`DOCKER_HOST`,
 //! contexts, the usual sockets), with the reason kept. An [`Engine`] speaks to one: it loads images from a stream without a
@@ -9,6 +9,7 @@
 //! EngineVariables ──endpoints──▶ Endpoint ──Engine::new──▶ Engine ──load / export / images / inspect / tag / remove
 //! ```
 
+mod containers;
 mod context;
 mod endpoint;
 mod engine;
@@ -20,6 +21,7 @@ mod version;
 #[cfg(test)]
 mod fake;
 
+pub use containers::EngineRuntime;
 pub use endpoint::{Address, Endpoint, EngineKind, EngineVariables, TlsFiles};
 pub use engine::{Engine, EngineInfo};
 pub use error::{EngineError, EngineErrorKind};

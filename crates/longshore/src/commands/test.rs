@@ -6,13 +6,15 @@ mod subject;
 
 use clap::Args;
 use longshore_container::{Containers, Launch, OwnRuntime};
-use longshore_oci::Platform;
+use longshore_docker::{Address, EngineKind, EngineRuntime};
+use longshore_image::archive::SavedImage;
+use longshore_oci::{Platform, Reference};
 use longshore_prove::structure::{Document, Target, structure};
-use longshore_prove::{Checks, Outcome, Verdict, as_deployed, behaviour, hardening};
+use longshore_prove::{Checks, Outcome, Users, Verdict, as_deployed, behaviour, hardening};
 use longshore_runtime::Runtime;
 use longshore_sandbox::Isolation;
 
-use self::deployed::DeployedArgs;
+use self::deployed::{DeployedArgs, Deployment};
 use self::render::TestReport;
 use self::subject::Tested;
 use crate::arguments::OutputFormat;
@@ -76,6 +78,10 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     fail_fast: bool,
 
+    /// Run its containers by an engine instead of longshore; DOCKER_HOST and contexts say where it is
+    #[arg(long, value_name = "ENGINE", value_enum, conflicts_with = "isolation")]
+    engine: Option<EngineChoice>,
+
     /// How it is isolated [default: the best that works here; see `longshore doctor`]
     #[arg(long, value_name = "NAME")]
     isolation: Option<Isolation>,
@@ -83,6 +89,24 @@ pub(crate) struct TestArgs {
     /// Form of the report; JSON has a version and a schema in docs/schema
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     format: TestFormat,
+}
+
+/// An engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EngineChoice {
+    /// Docker
+    Docker,
+    /// Podman
+    Podman,
+}
+
+impl From<EngineChoice> for EngineKind {
+    fn from(choice: EngineChoice) -> EngineKind {
+        match choice {
+            EngineChoice::Docker => EngineKind::Docker,
+            EngineChoice::Podman => EngineKind::Podman,
+        }
+    }
 }
 
 /// The form of the report.
@@ -104,18 +128,38 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// What is to be tested.
+struct Wanted {
+    documents: Vec<Document>,
+    behaves: bool,
+    is_hardened: bool,
+    deployments: Vec<Deployment>,
+}
+
+impl Wanted {
+    /// What was asked for; its deployments are read later, since standard input can be read once.
+    fn of(arguments: &TestArgs) -> Result<Wanted, CommandError> {
+        let documents = documents(arguments)?;
+        let named = arguments.behaviour || arguments.hardening || arguments.deployed.any();
+        let default = documents.is_empty() && !named;
+        Ok(Wanted {
+            documents,
+            behaves: arguments.behaviour || default,
+            is_hardened: arguments.hardening || default,
+            deployments: Vec::new(),
+        })
+    }
+
+    /// Whether anything must run for it.
+    fn runs(&self, arguments: &TestArgs) -> bool {
+        let commands = self.documents.iter().any(|document| !document.command_tests.is_empty());
+        self.behaves || self.is_hardened || arguments.deployed.any() || commands
+    }
+}
+
 pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let documents = documents(arguments)?;
-    let default =
-        documents.is_empty() && !arguments.behaviour && !arguments.hardening && !arguments.deployed.any();
-    let behaves = arguments.behaviour || default;
-    let is_hardened = arguments.hardening || default;
-    let deploys = arguments.deployed.any();
-    let runs = behaves
-        || is_hardened
-        || deploys
-        || documents.iter().any(|document| !document.command_tests.is_empty());
-    let isolation = match runs {
+    let mut wanted = Wanted::of(arguments)?;
+    let isolation = match wanted.runs(arguments) && arguments.engine.is_none() {
         true => inside::for_containers(arguments.isolation).map_err(|error| error.to_string()),
         false => Err(String::new()),
     };
@@ -125,62 +169,110 @@ pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Resu
     {
         return inside::go_inside(isolation, ui);
     }
-    let name = arguments.image.to_string();
-    let deployments = arguments.deployed.deployments(&name, context, ui)?;
+    wanted.deployments = arguments.deployed.deployments(&arguments.image.to_string(), context, ui)?;
     let tested = Tested::open(arguments, context, ui).map_err(|error| error.ending(Exit::Unchecked))?;
-    let containers = Containers::of(&context.store()?);
-    let launch = |isolation| Launch {
-        containers: &containers,
-        snapshots: &tested.snapshots,
-        isolation,
-        init: longshore_gobuild::probe(&Platform::host().architecture),
-        events: ui.events(),
-    };
-    let image = |_: &str| Ok(tested.image.clone());
-    let own = isolation
-        .and_then(|isolation| tested.for_this_machine().map(|()| isolation))
-        .map(|isolation| OwnRuntime { launch: launch(isolation), images: &image });
-    let runtime = own.as_ref().map(|runtime| runtime as &dyn Runtime).map_err(Clone::clone);
-
     let mut checks = Checks::new(arguments.fail_fast);
+    match arguments.engine {
+        Some(kind) if wanted.runs(arguments) => {
+            on_engine(kind, (arguments, &wanted), tested, context, ui, &mut checks)
+                .map_err(|error| error.ending(Exit::Unchecked))
+                .and_then(|tested| report(arguments, &tested, &checks, ui))
+        }
+        _ => {
+            let containers = Containers::of(&context.store()?);
+            let image = |_: &str| Ok(tested.image.clone());
+            let launch = |isolation| Launch {
+                containers: &containers,
+                snapshots: &tested.snapshots,
+                isolation,
+                init: longshore_gobuild::probe(&Platform::host().architecture),
+                events: ui.events(),
+            };
+            let own = isolation
+                .and_then(|isolation| tested.for_this_machine().map(|()| isolation))
+                .map(|isolation| OwnRuntime { launch: launch(isolation), images: &image });
+            let runtime = own.as_ref().map(|runtime| runtime as &dyn Runtime).map_err(Clone::clone);
+            checked(arguments, &wanted, &tested, runtime, &mut checks)?;
+            report(arguments, &tested, &checks, ui)
+        }
+    }
+}
+
+/// Makes all checks.
+fn checked(
+    arguments: &TestArgs,
+    wanted: &Wanted,
+    tested: &Tested,
+    runtime: Result<&dyn Runtime, String>,
+    checks: &mut Checks,
+) -> Result<(), CommandError> {
     let target =
-        Target { image: &name, config: &tested.config, view: &tested.view, runtime: runtime.clone() };
-    documents.iter().for_each(|document| structure(document, &target, &mut checks));
+        Target { image: &tested.name, config: &tested.config, view: &tested.view, runtime: runtime.clone() };
+    wanted.documents.iter().for_each(|document| structure(document, &target, checks));
     match runtime {
         Ok(runtime) => {
             let subject = tested.subject(arguments, runtime)?;
-            if behaves {
-                behaviour(&subject, &mut checks);
+            if wanted.behaves {
+                behaviour(&subject, checks);
             }
-            if is_hardened {
-                hardening(&subject, &mut checks);
+            if wanted.is_hardened {
+                hardening(&subject, checks);
             }
-            for deployment in &deployments {
+            for deployment in &wanted.deployments {
                 let subject = tested.deployed(arguments, runtime, deployment)?;
                 let deployed = deployment.deployed(&tested.config.user, &arguments.env);
-                as_deployed(&subject, &deployed, &mut checks);
+                as_deployed(&subject, &deployed, checks);
             }
         }
         Err(reason) => {
-            let suites = [("behaviour", behaves), ("hardening", is_hardened)];
-            let wanted = suites.into_iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite);
-            for suite in wanted.chain(deployments.iter().map(|deployment| deployment.name.as_str())) {
+            let suites = [("behaviour", wanted.behaves), ("hardening", wanted.is_hardened)];
+            let suites = suites.into_iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite);
+            for suite in suites.chain(wanted.deployments.iter().map(|deployment| deployment.name.as_str())) {
                 checks.make(suite, "starts", || Outcome::unchecked(&reason));
             }
         }
     }
-    report(name, &tested, &checks, arguments.format, ui)
+    Ok(())
 }
 
-fn report(
-    image: String,
-    tested: &Tested,
-    checks: &Checks,
-    format: TestFormat,
-    ui: &mut Ui,
-) -> Result<Exit, CommandError> {
+/// Makes all checks with containers of an engine, which is given the image under a name of its own and keeps nothing of it.
+fn on_engine(
+    kind: EngineChoice,
+    (arguments, wanted): (&TestArgs, &Wanted),
+    mut tested: Tested,
+    context: &Context,
+    ui: &Ui,
+    checks: &mut Checks,
+) -> Result<Tested, CommandError> {
+    let engine = context.engine(kind.into(), ui.events())?;
+    let runtime = EngineRuntime::new(&engine, ui.events())?;
+    if !matches!(engine.endpoint().address, Address::Unix(_)) {
+        let reason = "the engine is on another machine, whose ports cannot be asked from here".to_owned();
+        checked(arguments, wanted, &tested, Err(reason), checks)?;
+        return Ok(tested);
+    }
+    if let Err(reason) = tested.for_this_machine() {
+        checked(arguments, wanted, &tested, Err(reason), checks)?;
+        return Ok(tested);
+    }
+    let digest = tested.image.descriptor().digest.encoded().get(..12).unwrap_or_default().to_owned();
+    let name: Reference = format!("localhost/longshore-test:{digest}").parse()?;
+    let saved = SavedImage { image: tested.image.clone(), names: vec![name.clone()] };
+    engine.load(&[saved], &Platform::host(), ui.events())?;
+    tested.name = name.to_string();
+    tested.users = Users::Unseen;
+    let made = checked(arguments, wanted, &tested, Ok(&runtime), checks);
+    // What failed first is what is told.
+    let removed = engine.remove(&tested.name, true, ui.events());
+    made?;
+    removed?;
+    Ok(tested)
+}
+
+fn report(arguments: &TestArgs, tested: &Tested, checks: &Checks, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let image = arguments.image.to_string();
     let report = TestReport { image, platform: tested.platform.to_string(), checks: checks.made() };
-    match format {
+    match arguments.format {
         TestFormat::Human => ui.report(&report, OutputFormat::Human)?,
         TestFormat::Json => ui.report(&report, OutputFormat::Json)?,
         TestFormat::Junit => ui.write(longshore_prove::junit(&report.image, report.checks).as_bytes())?,

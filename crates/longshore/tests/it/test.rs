@@ -1,6 +1,6 @@
 //! `longshore test`: a service that is built here, and files of structure tests.
 
-use longshore_testkit::{Folder, Requirement, Stop, Suite, TestResult};
+use longshore_testkit::{Dockerd, Folder, Requirement, Stop, Suite, TestResult};
 use serde_json::Value;
 
 use crate::run::user;
@@ -18,6 +18,11 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "test: the settings of compose services and Kubernetes workloads",
             &[Requirement::Root, Requirement::Go],
             deployments,
+        )
+        .test(
+            "test: the same by an engine's containers",
+            &[Requirement::Containers, Requirement::Go],
+            by_an_engine,
         )
         .test("test: mistakes in the files of a deployment", &[Requirement::Go], wrong_deployments)
 }
@@ -232,6 +237,37 @@ fn deployments() -> TestResult {
     let root = folder.write("root.yaml", MANIFEST.replace("runAsUser: 4321", "runAsUser: 0"))?;
     let ran = user.run(["test", "shop:1", "--k8s", &root.display().to_string()])?.expect_code(3)?;
     assert!(ran.stdout.contains("✗ is admitted with runAsNonRoot"), "{}", ran.stdout);
+    Ok(())
+}
+
+/// The engine of the tests has no network for its containers, so the image's own health check is asked.
+fn by_an_engine() -> TestResult {
+    let dockerd = Dockerd::start()?;
+    let user = user()?.env("DOCKER_HOST", dockerd.host());
+    let folder = Folder::new()?;
+    folder.write("go.mod", MODULE)?;
+    folder.write("main.go", source("server.Shutdown(end)"))?;
+    let path = folder.path().display().to_string();
+    user.run(["build", "-t", "shop:1", "--image-format", "docker", &path])?.succeeded()?;
+    let compose = folder.write("compose.yaml", "services: {shop: {image: 'shop:1', read_only: true}}\n")?;
+    let compose = compose.display().to_string();
+    let arguments = ["--engine", "docker", "--behaviour", "--compose", &compose, "--format", "json"];
+    let ran = user.run(["test", "shop:1"].into_iter().chain(arguments))?.succeeded()?;
+    let found = report(&ran.stdout)?;
+    let passed: Vec<&str> =
+        found.iter().filter(|(_, verdict)| verdict == "passed").map(|(name, _)| name.as_str()).collect();
+    for name in ["starts", "becomes healthy", "writes its log as lines", "starts again"] {
+        assert_eq!(passed.iter().filter(|passed| **passed == name).count(), 2, "{name}: {}", ran.stdout);
+    }
+    assert!(found.iter().all(|(_, verdict)| verdict == "passed" || verdict == "skipped"), "{}", ran.stdout);
+    let left = dockerd.docker(["ps", "--all", "--quiet"])?.succeeded()?;
+    assert_eq!(left.stdout, "");
+    let images = dockerd.docker(["images", "--quiet"])?.succeeded()?;
+    assert_eq!(images.stdout, "", "the image is left in the engine");
+
+    let absent = user.env("DOCKER_HOST", "unix:///no/such.sock");
+    let ran = absent.run(["test", "shop:1", "--engine", "docker"])?.expect_code(4)?;
+    assert!(ran.stderr.contains("/no/such.sock"), "{}", ran.stderr);
     Ok(())
 }
 

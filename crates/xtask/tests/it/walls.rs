@@ -17,7 +17,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("image", "image", &["files"]),
     ("image", "store", &["image", "files"]),
     ("image", "registry", &["image", "store", "http", "process"]),
-    ("image", "docker", &["image", "http"]),
+    ("image", "docker", &["image", "runtime", "http"]),
     ("go", "golang", &[]),
     ("go", "project", &["golang", "files"]),
     ("go", "toolchain", &["golang", "http", "store", "files", "process"]),

@@ -1,9 +1,10 @@
 //! Real engines: Debian's dockerd, started by hand, and Podman's service.
 
+mod containers;
 mod engines;
 
 use longshore_testkit::Suite;
 
 fn main() -> std::process::ExitCode {
-    engines::add(Suite::new()).run()
+    containers::add(engines::add(Suite::new())).run()
 }

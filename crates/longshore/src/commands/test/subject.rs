@@ -22,6 +22,10 @@ const MAX_USERS: u64 = 4 << 20;
 
 /// The image, and what is known of it before anything runs.
 pub(super) struct Tested {
+    /// What it is called where its containers run.
+    pub(super) name: String,
+    /// What can be told of its processes' users.
+    pub(super) users: Users,
     pub(super) image: Image,
     pub(super) config: ContainerConfig,
     pub(super) platform: Platform,
@@ -43,7 +47,19 @@ impl Tested {
         let config = image.config()?;
         let snapshots = Snapshots::open(&context.store()?, inside::ownership(), true)?;
         let view = snapshots.base(&image)?.view(ui.events())?;
-        Ok(Tested { platform: config.platform(), config: config.config, image, snapshots, view })
+        let users = match longshore_sandbox::inside() {
+            Some(Isolation::SingleUser) => Users::Single,
+            _ => Users::Seen,
+        };
+        Ok(Tested {
+            name: arguments.image.to_string(),
+            users,
+            platform: config.platform(),
+            config: config.config,
+            image,
+            snapshots,
+            view,
+        })
     }
 
     pub(super) fn for_this_machine(&self) -> Result<(), String> {
@@ -95,7 +111,7 @@ impl Tested {
         mut expectations: Expectations,
     ) -> Result<Subject<'s>, SnapshotError> {
         let config = &self.config;
-        settings.image = arguments.image.to_string();
+        settings.image.clone_from(&self.name);
         settings.environment.retain(|(name, _)| arguments.env.iter().all(|(given, _)| given != name));
         settings.environment.extend(arguments.env.iter().cloned());
         let seconds = |given: Option<u64>, before| given.map_or(before, Duration::from_secs);
@@ -120,10 +136,6 @@ impl Tested {
         });
         let program = own.into_iter().chain(command).flatten().take(2).map(String::as_str);
         let by_shell = program.eq(["/bin/sh", "-c"]);
-        let users = match longshore_sandbox::inside() {
-            Some(Isolation::SingleUser) => Users::Single,
-            _ => Users::Seen,
-        };
-        Ok(Subject { runtime, settings, expectations, users, by_shell })
+        Ok(Subject { runtime, settings, expectations, users: self.users, by_shell })
     }
 }
