@@ -40,7 +40,7 @@ pub struct Attached {
     pub container: Container,
     /// Its state when its program was started.
     pub state: ContainerState,
-    control: Arc<UnixStream>,
+    pub(crate) control: Arc<UnixStream>,
 }
 
 /// What comes from a container that somebody is attached to.

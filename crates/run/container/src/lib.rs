@@ -17,6 +17,7 @@
 //! A monitor that was killed takes its container with it (the kernel sees to that); whoever looks next sees a lock that nobody holds under a
 //! state that says "running", and puts it right.
 
+mod again;
 mod control;
 mod copy;
 mod error;

@@ -42,6 +42,17 @@ impl Container {
         self.write(STATE, known)
     }
 
+    /// Takes back that somebody wanted it to end for good.
+    pub(crate) fn forget_stop(&self) -> Result<(), ContainerError> {
+        let path = self.path("stop");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ContainerError::at("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the lock that tells others that its monitor lives; `None` where another has it.
     pub(crate) fn watch(&self) -> Result<Option<Lock>, ContainerError> {
         Ok(Lock::try_exclusive(&self.path(LOCK))?)

@@ -9,6 +9,7 @@ mod logs;
 mod places;
 mod run;
 mod settings;
+mod start;
 mod terminal;
 mod usage;
 
@@ -28,6 +29,7 @@ pub(crate) use inspect::{InspectArgs, inspect};
 pub(crate) use list::{PsArgs, ps};
 pub(crate) use logs::{LogsArgs, logs};
 pub(crate) use run::{RunArgs, run};
+pub(crate) use start::{RestartArgs, StartArgs, restart, start};
 pub(crate) use usage::{StatsArgs, TopArgs, stats, top};
 
 /// All containers of this user's store.

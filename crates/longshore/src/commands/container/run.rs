@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result
             ui.print(&format!("{}\n", attached.container.id))?;
             Ok(Exit::Done)
         }
-        Ok(Begun::Attached(attached)) => follow(arguments, &attached, ui),
+        Ok(Begun::Attached(attached)) => follow(arguments.settings.streams(), &attached, ui),
         Err(error) => Err(error),
     }
 }
@@ -123,9 +123,12 @@ fn image(arguments: &RunArgs, store: &Store, context: &Context, ui: &Ui) -> Resu
     Ok(found.select(&platform)?)
 }
 
-/// Shows what comes of it, to its end.
-fn follow(arguments: &RunArgs, attached: &Attached, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let (interactive, terminal) = arguments.settings.streams();
+/// Shows what comes of it, to its end. It gets input if that is wanted, and may have a terminal.
+pub(super) fn follow(
+    (interactive, terminal): (bool, bool),
+    attached: &Attached,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
     let raw = (terminal && interactive).then(Raw::enter).flatten();
     let input = attached.input();
     if let Some((rows, columns)) = size().filter(|_| terminal) {

@@ -12,6 +12,7 @@ mod logs;
 mod mistakes;
 mod runbook;
 mod sees;
+mod starts;
 
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = copy_rules::add(copy::add(suite));
+    let suite = starts::add(copy_rules::add(copy::add(suite)));
     logs::add(runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite)))))))
 }
 

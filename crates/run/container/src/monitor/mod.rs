@@ -119,6 +119,8 @@ impl Monitor {
             let lock = container.watch()?.ok_or_else(|| {
                 ContainerError::new("the container has a monitor already, or is being removed")
             })?;
+            // A wish from before is fulfilled.
+            container.forget_stop()?;
             let record: Record =
                 container.read("record")?.ok_or_else(|| ContainerError::new("the container is gone"))?;
             let ports = Ports::listen(&record)?;
