@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use longshore_testkit::{Folder, Longshore, Requirement, Skip, Stop, Suite, TestResult};
+use longshore_testkit::{Folder, Longshore, Requirement, SmallDisk, Stop, Suite, TestResult};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::build::user_with_go;
@@ -162,39 +162,10 @@ fn compilers_in(cache: &Path) -> Result<usize, Stop> {
     Ok(count)
 }
 
-/// A small file system of its own, unmounted on drop.
-struct SmallDisk(Folder);
-
-impl SmallDisk {
-    fn mount(options: &str) -> Result<Self, Stop> {
-        let folder = Folder::new()?;
-        let mut command = std::process::Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path());
-        match longshore_testkit::run(&mut command, Duration::from_secs(10))?.succeeded() {
-            Ok(_) => Ok(SmallDisk(folder)),
-            Err(error) => Err(Skip(format!("nothing can be mounted here: {error}")).into()),
-        }
-    }
-
-    fn remount(&self, options: &str) -> TestResult {
-        let mut command = std::process::Command::new("mount");
-        command.args(["-o", &format!("remount,{options}")]).arg(self.0.path());
-        longshore_testkit::run(&mut command, Duration::from_secs(10))?.succeeded()?;
-        Ok(())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // One that stays mounted is empty and ends with the machine.
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 fn read_only_store() -> TestResult {
     let disk = SmallDisk::mount("size=64m")?;
     let folder = Folder::with_example("hello")?;
-    let user = user_with_go()?.inside(folder.path()).with_store(&disk.0.join("store"));
+    let user = user_with_go()?.inside(folder.path()).with_store(&disk.join("store"));
     user.run(["build", "-t", "hello:dev"])?.succeeded()?;
     disk.remount("ro")?;
     // What can be read still is.
@@ -210,7 +181,7 @@ fn full_disk() -> TestResult {
     // The smaller one is full when the program is linked, the larger one when its layer is written.
     for size in ["size=2m", "size=7m"] {
         let disk = SmallDisk::mount(size)?;
-        let user = user_with_go()?.inside(folder.path()).with_store(&disk.0.join("store"));
+        let user = user_with_go()?.inside(folder.path()).with_store(&disk.join("store"));
         let ran = user.run(["build", "-t", "hello:dev", "--progress", "quiet"])?.expect_code(1)?;
         assert!(ran.stderr.to_lowercase().contains("no space left on device"), "{size}: {}", ran.stderr);
         user.run(["image", "validate"])?.succeeded()?;
@@ -223,7 +194,7 @@ fn full_disk() -> TestResult {
 fn full_disk_in_step() -> TestResult {
     let disk = SmallDisk::mount("size=20m")?;
     let folder = Folder::new()?;
-    let store = disk.0.join("store");
+    let store = disk.join("store");
     let user = user()?.inside(folder.path()).with_store(&store).env("LONGSHORE_OFFLINE", "1");
     let base = format!("busybox=oci-layout://{}:busybox", crate::conformance::bases()?.folder().display());
     let build = ["build", "-f", "Dockerfile", "--progress", "plain", "--build-context", &base];

@@ -14,6 +14,9 @@ use crate::state::{TICK, is_alive};
 /// How long a monitor may take to write down what became of its container.
 const BOOKKEEPING: Duration = Duration::from_secs(5);
 
+/// The file that says that it is to end for good.
+pub(crate) const STOP: &str = "stop";
+
 /// The end of a container.
 enum End {
     Exited(ExitStatus),
@@ -28,7 +31,7 @@ impl Container {
         let (record, known) = self.alive(ACTION)?;
         // Whoever ends it by hand does not want it to be started again.
         let ends = signal == Signal::KILL.as_raw() || signal == record.program.stop_signal;
-        let marked = if ends { self.write("stop", &true) } else { Ok(()) };
+        let marked = if ends { self.mark_stopped() } else { Ok(()) };
         marked.and_then(|()| self.send(&known.state, signal)).map_err(failed(ACTION, &record.name))
     }
 
@@ -42,7 +45,7 @@ impl Container {
         else {
             return Ok(());
         };
-        self.write("stop", &true).map_err(problem)?;
+        self.mark_stopped().map_err(problem)?;
         let timeout = timeout.unwrap_or(record.program.stop_timeout);
         if !timeout.is_zero() {
             self.send(&known.state, record.program.stop_signal).map_err(problem)?;
@@ -107,6 +110,12 @@ impl Container {
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    /// Tells its monitor that it is to end for good. The file is empty: a full disk has room for that.
+    fn mark_stopped(&self) -> Result<(), ContainerError> {
+        let path = self.path(STOP);
+        std::fs::File::create(&path).map(drop).map_err(ContainerError::at("write", &path))
     }
 
     /// One that runs, or is about to be started again.

@@ -9,6 +9,7 @@
 //! ROOT/containers/ID/record      what it is: settings, what they came to, image, layers
 //!                    state       what has become of it, written by its monitor
 //!                    lock        held by its monitor as long as that lives
+//!                    reserve     room for a state, should the disk be full
 //!                    stop        somebody wants it to end for good
 //!                    log         its output, a JSON object a line, as Docker keeps it; log.1 … are older
 //!                    upper work  what it changed of its root folder
@@ -32,6 +33,7 @@ mod names;
 mod ports;
 mod processes;
 mod record;
+mod reserve;
 mod resolve;
 mod runtime;
 mod signals;

@@ -7,9 +7,11 @@ use longshore_files::Lock;
 use longshore_runtime::{ContainerState, ExitStatus, RuntimeError, Status};
 use rustix::process::{Pid, Signal};
 
+use crate::control::STOP;
 use crate::error::{ContainerError, failed};
 use crate::folder::Container;
 use crate::record::{Known, Record};
+use crate::reserve::Reserve;
 
 const STATE: &str = "state";
 const LOCK: &str = "lock";
@@ -27,15 +29,45 @@ impl Container {
 
     /// The same with what only longshore needs; `None` for one that was never started.
     pub(crate) fn known(&self, record: &Record) -> Result<Option<Known>, ContainerError> {
-        let Some(known) = self.read::<Known>(STATE)? else { return Ok(None) };
+        let Some(known) = self.read_state()? else { return Ok(None) };
         if !is_alive(known.state.status) || self.is_watched()? {
             return Ok(Some(known));
         }
         // The state may have been written, and the lock released, since it was read.
-        match self.read::<Known>(STATE)? {
+        match self.read_state()? {
             Some(known) if is_alive(known.state.status) => self.recover(record, known).map(Some),
             known => Ok(known),
         }
+    }
+
+    fn read_state(&self) -> Result<Option<Known>, ContainerError> {
+        // On a full disk a file is written that somebody may still be reading.
+        self.read(STATE).or_else(|_| self.read(STATE))
+    }
+
+    /// Bytes of its output that could not be kept, as far as its monitor has said so.
+    ///
+    /// Errors: its state cannot be read.
+    pub fn lost_output(&self) -> Result<u64, ContainerError> {
+        Ok(self.read_state()?.map_or(0, |known| known.lost))
+    }
+
+    /// Writes the state to where room was kept for it; without what its health check wrote, if that is too much.
+    pub(crate) fn squeeze_state(&self, known: &Known, reserve: &Reserve) -> Result<(), ContainerError> {
+        let path = self.path(STATE);
+        let write = |known: &Known| {
+            let bytes = serde_json::to_vec(known)?;
+            reserve.replace(&path, &bytes)
+        };
+        write(known)
+            .or_else(|_| {
+                let mut shorter = known.clone();
+                if let Some(health) = &mut shorter.state.health {
+                    health.last_output.clear();
+                }
+                write(&shorter)
+            })
+            .map_err(ContainerError::at("write", &path))
     }
 
     pub(crate) fn write_state(&self, known: &Known) -> Result<(), ContainerError> {
@@ -44,7 +76,7 @@ impl Container {
 
     /// Takes back that somebody wanted it to end for good.
     pub(crate) fn forget_stop(&self) -> Result<(), ContainerError> {
-        let path = self.path("stop");
+        let path = self.path(STOP);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(ContainerError::at("remove", path)(error))

@@ -103,9 +103,9 @@ impl RuntimeError {
             RuntimeErrorKind::PortTaken { .. } => "choose another port with -p, or stop what uses it",
             RuntimeErrorKind::NotRunning => "`longshore logs` shows what it wrote before it ended",
             RuntimeErrorKind::Running => "stop it first, or use --force",
-            RuntimeErrorKind::Setting { hint, .. } | RuntimeErrorKind::NotStarted { hint, .. } => {
-                return hint.clone();
-            }
+            RuntimeErrorKind::Setting { hint, .. }
+            | RuntimeErrorKind::NotStarted { hint, .. }
+            | RuntimeErrorKind::Failed { hint, .. } => return hint.clone(),
             _ => return None,
         };
         Some(hint.to_owned())

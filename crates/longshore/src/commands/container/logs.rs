@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use longshore_container::LogFollower;
+use longshore_container::{Container, LogFollower};
 use longshore_runtime::{LogLine, LogStream, Status};
 
 use super::containers;
@@ -59,9 +59,23 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     for line in &kept {
         show(line, arguments.timestamps, ui)?;
     }
-    if !arguments.follow {
-        return Ok(Exit::Done);
+    if arguments.follow {
+        follow(arguments, &container, &mut follower, ui)?;
     }
+    // One that was removed with its end has nothing to tell.
+    if let Ok(lost @ 1..) = container.lost_output() {
+        ui.events().warn(format!("{lost} bytes of output could not be written to the log and are lost"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows what comes, to the container's end.
+fn follow(
+    arguments: &LogsArgs,
+    container: &Container,
+    follower: &mut LogFollower,
+    ui: &mut Ui,
+) -> Result<(), CommandError> {
     let mut pause = SHORTEST;
     let mut is_warned = false;
     loop {
@@ -80,7 +94,7 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
         match state {
             Ok(state) if matches!(state.status, Status::Running | Status::Restarting) => {}
             // Ended, or removed with its end.
-            _ => break,
+            _ => return Ok(()),
         }
         if lines.is_empty() {
             std::thread::sleep(pause);
@@ -89,7 +103,6 @@ pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
             pause = SHORTEST;
         }
     }
-    Ok(Exit::Done)
 }
 
 fn show(line: &LogLine, with_time: bool, ui: &mut Ui) -> Result<(), CommandError> {

@@ -15,6 +15,7 @@ mod sees;
 mod starts;
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use longshore_testkit::{Folder, Longshore, Ran, Skip, Stop, Suite, UNLENT_USER, lent_user, run};
@@ -64,6 +65,11 @@ struct Person {
 impl Person {
     /// Somebody who has the image.
     fn new(who: Who) -> Result<Person, Stop> {
+        Person::with_store(who, None)
+    }
+
+    /// The same with a store in this place.
+    fn with_store(who: Who, store: Option<&Path>) -> Result<Person, Stop> {
         let uid = match who {
             Who::Root => None,
             Who::Lent => Some(lent_user()?),
@@ -77,6 +83,10 @@ impl Person {
         root.run(["image", "copy", &from, &format!("oci:{}:base", copied.display())])?.succeeded()?;
         make_readable(&copied)?;
         let user = Longshore::at(&program)?.inside(folder.path()).env("LONGSHORE_OFFLINE", "1");
+        let user = match store {
+            Some(store) => user.with_store(store),
+            None => user,
+        };
         if uid.is_some() {
             std::os::unix::fs::chown(user.home(), uid, uid)?;
         }

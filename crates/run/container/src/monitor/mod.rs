@@ -21,12 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use self::client::Client;
 pub(crate) use self::start::{Helper, environment, rights, step, ulimits};
+use crate::control::STOP;
 use crate::error::{ContainerError, Failure};
 use crate::folder::{Container, Containers};
 use crate::log::LogWriter;
 use crate::message::Message;
 use crate::ports::Ports;
 use crate::record::{Known, Record};
+use crate::reserve::Reserve;
 
 /// The name under which a monitor is started.
 pub(crate) const MONITOR: &str = "longshore: monitor";
@@ -102,6 +104,7 @@ struct Monitor {
     record: Record,
     known: Known,
     log: LogWriter,
+    reserve: Reserve,
     client: Client,
     attached: bool,
     ports: Ports,
@@ -123,12 +126,13 @@ impl Monitor {
             container.forget_stop()?;
             let record: Record =
                 container.read("record")?.ok_or_else(|| ContainerError::new("the container is gone"))?;
+            let reserve = Reserve::take(&container)?;
             let ports = Ports::listen(&record)?;
-            Ok((container, record, lock, ports))
+            Ok((container, record, lock, reserve, ports))
         };
         match made() {
             Err(failure) => Err((failure, client)),
-            Ok((container, record, lock, ports)) => {
+            Ok((container, record, lock, reserve, ports)) => {
                 let log = LogWriter::open(container.path("log"), &record.settings.log);
                 let mut state = record.created_state();
                 state.ports = ports.published();
@@ -139,6 +143,7 @@ impl Monitor {
                     record,
                     known,
                     log,
+                    reserve,
                     client,
                     attached,
                     ports,
@@ -191,7 +196,7 @@ impl Monitor {
 
     /// Whether somebody wants it to end for good.
     fn is_stopped(&self) -> bool {
-        self.container.path("stop").exists()
+        self.container.path(STOP).exists()
     }
 
     /// Waits before it is started again. Whether somebody stopped it meanwhile.
@@ -208,14 +213,17 @@ impl Monitor {
         self.is_stopped()
     }
 
-    /// Writes the state down. On a full disk the one before it stays; what a container does is not stopped for that.
-    fn write_state(&self) {
-        let _ = self.container.write_state(&self.known);
+    /// Writes the state down, on a full disk where there is room for it. Where that is refused, too, the one before it stays: what a
+    /// container does is not stopped for that.
+    fn write_state(&mut self) {
+        self.known.lost = self.log.lost;
+        if self.container.write_state(&self.known).is_err() {
+            let _ = self.container.squeeze_state(&self.known, &self.reserve);
+        }
     }
 
     fn ended(&mut self, exit: ExitStatus, status: Status) {
         self.log.flush();
-        self.known.lost = self.log.lost;
         self.known.state.status = status;
         self.known.state.process = None;
         self.known.state.finished = Some(SystemTime::now());
