@@ -52,6 +52,9 @@ fn prepare(control: &UnixStream, step: &Step, streams: Streams) -> Result<comman
     mounts::enter_root_with(step, |place| groups::mount(place, &trees))?;
     let is_terminal = matches!(streams, Streams::Terminal);
     connect(control, streams).map_err(Fault::plain("connect the streams"))?;
+    if is_terminal {
+        show_console()?;
+    }
     if step.isolation == Isolation::SingleUser && step.user.uid != 0 {
         let process = open("/proc/self", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         become_somebody(&process.map_err(Fault::of("open", "/proc/self"))?, step)?;
@@ -80,6 +83,24 @@ fn connect(control: &UnixStream, streams: Streams) -> Result<(), Errno> {
             dup2_stderr(&theirs)
         }
     }
+}
+
+/// Shows the terminal, which is standard input by now, at /dev/console as well, where programs look that write to whoever sits before the
+/// machine (OCI runtime-spec 1.2, config-linux.md, "Default Devices").
+fn show_console() -> Result<(), Fault> {
+    const CONSOLE: &str = "/dev/console";
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let show = || {
+        let terminal = mounts::clone_of(rustix::stdio::stdin(), "")?;
+        // Something to be mounted over. /dev may be a folder of somebody's own, in which it is there.
+        match open(CONSOLE, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600)) {
+            Ok(_) | Err(Errno::NXIO) => {}
+            Err(error) => return Err(error),
+        }
+        let over = open(CONSOLE, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        mounts::attach(terminal, over)
+    };
+    show().map_err(Fault::of("show the terminal at", CONSOLE))
 }
 
 /// A file that nothing can be read from.

@@ -22,7 +22,7 @@ use crate::{Mount, MountKind, Network, Step};
 
 pub(crate) use files::Texts;
 pub(crate) use place::{Place, times};
-pub(crate) use tree::{Attributes, Filesystem, clone_of, restrict};
+pub(crate) use tree::{Attributes, Filesystem, attach, clone_of, restrict};
 
 /// What was opened on the machine before anything was covered.
 struct Sources {

@@ -11,7 +11,11 @@ use super::{IMAGE, Person, Who};
 pub(super) fn add(suite: Suite) -> Suite {
     const NEEDS: &[Requirement] =
         &[Requirement::Root, Requirement::Program("dockerd"), Requirement::Program("docker")];
-    suite.test("containers::docker::a_program_sees_what_it_sees_under_docker_run", NEEDS, same)
+    suite.test("containers::docker::a_program_sees_what_it_sees_under_docker_run", NEEDS, same).test(
+        "containers::docker::its_terminal_is_the_console",
+        NEEDS,
+        console,
+    )
 }
 
 /// Prints `NAME VALUE` lines. Mounts are named by their place, with kind and what they forbid.
@@ -64,13 +68,37 @@ fn lines(text: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-fn same() -> TestResult {
+/// Somebody, and an engine that has the image.
+fn both() -> Result<(Person, Dockerd), Stop> {
     let person = Person::new(Who::Root)?;
     let engine = Dockerd::start()?;
-    let host = person.user.command(["image", "copy", IMAGE, &format!("docker-daemon:{IMAGE}")]);
-    let mut copy = host;
+    let mut copy = person.user.command(["image", "copy", IMAGE, &format!("docker-daemon:{IMAGE}")]);
     copy.env("DOCKER_HOST", engine.host());
     longshore_testkit::run(&mut copy, super::LIMIT)?.succeeded()?;
+    Ok((person, engine))
+}
+
+/// What `-t` puts at /dev/console.
+fn console() -> TestResult {
+    const SCRIPT: &str = r#"stat -c '%n %F %a %u:%g %t:%T' /dev/console /dev/pts/0; tty; echo written > /dev/console
+awk '$5 == "/dev/console" || $5 == "/dev/pts" { gsub(/,relatime/, "", $6); print $4, $5, $6, $8 }' /proc/self/mountinfo | sort"#;
+    let (person, engine) = both()?;
+    for user in ["0", "1234:5678"] {
+        for more in [&[][..], &["--read-only"]] {
+            let mut words = vec!["--rm", "-t", "--network", "none", "--user", user];
+            words.extend(more);
+            words.extend([IMAGE, "sh", "-c", SCRIPT]);
+            let ours = person.contain(&words)?.succeeded()?.stdout;
+            let theirs = engine.docker(["run"].iter().chain(&words))?.succeeded()?.stdout;
+            assert!(ours.contains("\nwritten\r\n") && ours.contains("/0 /dev/console rw,"), "{ours}");
+            assert_eq!(ours, theirs, "{words:?}");
+        }
+    }
+    Ok(())
+}
+
+fn same() -> TestResult {
+    let (person, engine) = both()?;
     for flags in [
         [].as_slice(),
         &["--user", "1234:5678", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],

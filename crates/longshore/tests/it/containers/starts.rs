@@ -15,6 +15,7 @@ pub(super) fn add(suite: Suite) -> Suite {
     suite
         .test("containers::starts::it_goes_on_over_what_it_changed", ROOT, || for_all(again))
         .test("containers::starts::it_is_ended_and_started_anew", ROOT, || for_all(restart))
+        .test("containers::starts::a_terminal_is_the_console", ROOT, || for_all(console))
         .test("containers::starts::ports_and_policies_hold_again", ROOT, settings)
         .test("containers::starts::what_cannot_be_started_stays_as_it_was", ROOT, mistakes)
 }
@@ -94,6 +95,34 @@ fn restart(person: &Person) -> TestResult {
     person.run(&["start", "two"])?.succeeded()?;
     assert_eq!(person.inspect("two")?["state"]["created"], state["state"]["created"]);
     assert_ne!(process(person, "two")?, program);
+    Ok(())
+}
+
+/// Each time it is started, and for programs that join as the program's own.
+fn console(person: &Person) -> TestResult {
+    let script = "test -c /dev/console && echo written > /dev/console && test -t 0 && exit 5";
+    let ran = person.contain(&[
+        "-t",
+        "--name",
+        "box",
+        "--network",
+        "none",
+        "--user",
+        "77",
+        IMAGE,
+        "sh",
+        "-c",
+        script,
+    ])?;
+    assert_eq!((ran.status.code(), ran.stdout.as_str()), (Some(5), "written\r\n"), "{}", ran.stderr);
+    let ran = person.run(&["start", "-a", "box"])?;
+    assert_eq!((ran.status.code(), ran.stdout.as_str()), (Some(5), "written\r\n"), "{}", ran.stderr);
+    person.run(&["start", "box"])?.succeeded()?;
+    person.run(&["wait", "box"])?.succeeded()?;
+    assert_eq!(person.run(&["logs", "box"])?.stdout, "written\r\n".repeat(3));
+    // Without a terminal there is none.
+    let ran = person.contain(&["--rm", "--network", "none", IMAGE, "test", "-e", "/dev/console"])?;
+    assert_eq!(ran.status.code(), Some(1));
     Ok(())
 }
 
