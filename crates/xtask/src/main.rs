@@ -9,6 +9,7 @@ mod conformance;
 mod examples;
 mod prepare;
 mod probe;
+mod syscalls;
 mod test;
 mod totals;
 
@@ -26,6 +27,8 @@ Usage: cargo xtask COMMAND
   conformance random [FIRST [COUNT]]
                   longshore against BuildKit live, with Dockerfiles made of these numbers
   probe [--write] builds crates/probe and compares it with the prebuilt bytes, or takes their place
+  syscalls [--write]
+                  compares the sandbox's table of system calls with Linux's headers, or brings it up to date
   bases [OUT] [--only IMAGE…]
                   makes the base images of the tests' Dockerfiles, as root on Debian, in an OCI layout
 ";
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["bench", cells @ ..] => bench::bench(cells),
         ["probe", arguments @ ..] => probe::probe(arguments),
+        ["syscalls", arguments @ ..] => syscalls::syscalls(arguments),
         ["bases", arguments @ ..] => bases::bases(arguments),
         ["conformance", what, cases @ ..] => conformance::conformance(what, cases),
         ["help" | "--help" | "-h"] => {

@@ -2,7 +2,7 @@
 
 use crate::command::{Result, command, find, output, run};
 
-/// A program, the package that brings it (the first that this release of Debian knows), and what it is for.
+/// A program or another file, the package that brings it (the first that this release of Debian knows), and what it is for.
 const PROGRAMS: &[(&str, &[&str], &str)] = &[
     ("skopeo", &["skopeo"], "reads and copies what longshore writes"),
     ("umoci", &["umoci"], "unpacks what longshore writes"),
@@ -23,6 +23,11 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
     ("dumb-init", &["dumb-init"], "is what the probe's init is compared with"),
     ("tini", &["tini"], "is what the probe's init is compared with"),
     ("qemu-aarch64-static", &["qemu-user-static"], "runs the probe for arm64"),
+    (
+        "/usr/include/seccomp.h",
+        &["libseccomp-dev"],
+        "makes filters of system calls that ours are compared with",
+    ),
     ("strace", &["strace"], "counts what a build that has nothing to do does"),
 ];
 

@@ -53,10 +53,14 @@ fn one(name: &str) -> Result<CapabilitySet, UnknownCapability> {
     if plain == "ALL" {
         return Ok(CapabilitySet::from_bits_retain((1 << NAMES.len()) - 1));
     }
-    let number = NAMES.iter().position(|known| *known == plain);
-    number
+    number(plain)
         .map(|number| CapabilitySet::from_bits_retain(1 << number))
         .ok_or_else(|| UnknownCapability(name.to_owned()))
+}
+
+/// The number of the one with this name, without `CAP_`.
+pub(crate) fn number(name: &str) -> Option<usize> {
+    NAMES.iter().position(|known| *known == name)
 }
 
 /// Takes all others out of what a program may ever get, and leaves none to be inherited. What this process itself may do stays as it
@@ -76,6 +80,15 @@ pub(crate) fn keep(kept: CapabilitySet) -> Result<(), Errno> {
     clear_ambient_capability_set()?;
     let now = capabilities(None)?;
     set_capabilities(None, CapabilitySets { inheritable: CapabilitySet::empty(), ..now })
+}
+
+/// Gives up what this process itself may do, but for these, as far as it may do that at all.
+pub(crate) fn retain(kept: CapabilitySet) -> Result<(), Errno> {
+    let kept = capabilities(None)?.permitted.intersection(kept);
+    set_capabilities(
+        None,
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
+    )
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use rustix::thread::CapabilitySet;
 
 use crate::capabilities::{self, UnknownCapability};
+use crate::seccomp::FilterProgram;
 use crate::wire::{wire_enum, wire_struct};
 
 /// What a program may do. By default what Docker lets a container do.
@@ -17,12 +18,14 @@ pub struct Rights {
 }
 
 /// A filter of system calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    /// Docker's default profile.
+    /// Docker's default profile for the capabilities.
     Default,
     /// None.
     None,
+    /// One of its own ([`Filter::of_profile`]).
+    Profile(FilterProgram),
 }
 
 impl Default for Rights {
@@ -48,5 +51,5 @@ impl Rights {
     }
 }
 
-wire_enum!(Filter { 0 => Default, 1 => None });
+wire_enum!(Filter { 0 => Default, 1 => None, 2 => Profile(program) });
 wire_struct!(Rights { capabilities, filter, no_new_privileges });

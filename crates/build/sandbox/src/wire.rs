@@ -74,7 +74,7 @@ macro_rules! wire_number {
         }
     )*};
 }
-wire_number!(u8, i32, u32, u64);
+wire_number!(u8, u16, i32, u32, u64);
 
 impl Wire for bool {
     fn put(&self, to: &mut Vec<u8>) {

@@ -4,12 +4,13 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use longshore_runtime::{Execution, RuntimeError, RuntimeErrorKind};
-use longshore_sandbox::{Isolation, Joined, Joining, StartError, Streams, join};
+use longshore_sandbox::{Isolation, Joined, Joining, Streams, join};
 
-use crate::error::{ContainerError, Failure, failed};
+use crate::error::{ContainerError, failed};
 use crate::folder::Container;
-use crate::monitor::{environment, rights, ulimits};
+use crate::monitor::{environment, ulimits};
 use crate::record::{Known, Record};
+use crate::rights::{not_started, rights};
 
 /// A program that joins: the container's environment and these variables, its user and folder where no other is named.
 pub(crate) fn joining(
@@ -42,7 +43,7 @@ pub(crate) fn joining(
         environment: all,
         folder: PathBuf::from(folder.unwrap_or(&program.folder)),
         user: user.unwrap_or(&program.user).to_owned(),
-        rights: rights(record),
+        rights: rights(record)?,
         ulimits: ulimits(record),
     })
 }
@@ -82,14 +83,7 @@ impl Container {
             Ends::Terminal => Streams::Terminal,
         };
         join(&joining, streams).map_err(|error| {
-            let failure = match error {
-                StartError::Program { code, reason } => Failure::NotStarted(code, reason, None),
-                StartError::User(reason) => Failure::Setting("--user".to_owned(), reason, None),
-                StartError::Sandbox(error) => {
-                    let hint = error.hint();
-                    Failure::Failed(ContainerError::of(&error, hint))
-                }
-            };
+            let failure = not_started(error, &record.settings.seccomp);
             RuntimeError::new(ACTION, &record.name, failure.into())
         })
     }

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -126,6 +127,10 @@ fn explained(failure: Failure, made: &Made) -> Failure {
     let program = &made.record.program;
     let path = program.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
     let Some(name) = program.arguments.first() else { return Failure::NotStarted(code, reason, None) };
+    // What is mounted there is not the image's.
+    if made.record.mounts.iter().any(|mount| Path::new(name).starts_with(&mount.target)) {
+        return Failure::NotStarted(code, reason, None);
+    }
     match loader::explain(&made.view, name, path, &program.folder) {
         Some((why, hint)) => Failure::NotStarted(code, format!("cannot run {name}: {why}"), hint),
         None => Failure::NotStarted(code, reason, None),

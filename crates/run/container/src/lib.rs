@@ -35,6 +35,7 @@ mod processes;
 mod record;
 mod reserve;
 mod resolve;
+mod rights;
 mod runtime;
 mod signals;
 mod state;

@@ -7,9 +7,7 @@ use std::time::{Duration, SystemTime};
 use longshore_events::Events;
 use longshore_image::Image;
 use longshore_oci::ContainerConfig;
-use longshore_runtime::{
-    ContainerSettings, MountSource, NetworkMode, RuntimeError, RuntimeErrorKind, Seccomp,
-};
+use longshore_runtime::{ContainerSettings, MountSource, NetworkMode, RuntimeError, RuntimeErrorKind};
 use longshore_sandbox::{Identity, Isolation, Rights, process_identity};
 use longshore_snapshot::{SnapshotError, Snapshots, View};
 
@@ -17,6 +15,7 @@ use crate::error::{ContainerError, failed};
 use crate::folder::{Container, Containers, is_name};
 use crate::names::new_id;
 use crate::record::{Health, Mounted, MountedKind, Program, Record};
+use crate::rights::{filter, filter_option};
 use crate::signals::signal_number;
 
 /// Where programs are looked for when nobody says.
@@ -131,18 +130,15 @@ impl Parts<'_> {
         if !folder.starts_with('/') {
             return Err(self.setting("--workdir", format!("`{folder}` is not absolute"), None));
         }
-        if matches!(settings.seccomp, Seccomp::Profile(_)) {
-            let reason = "profiles of one's own cannot be used yet";
-            return Err(self.setting(
-                "--security-opt seccomp",
-                reason,
-                Some("use the default one, or unconfined"),
-            ));
-        }
         let rights =
             Rights::default().with_capabilities(&settings.capabilities.add, &settings.capabilities.drop);
         let rights =
             rights.map_err(|error| self.setting("--cap-add, --cap-drop", error.to_string(), None))?;
+        // What is wrong with it is to be told before there is a container.
+        filter(&settings.seccomp, rights.capabilities).map_err(|error| {
+            let option = filter_option(&settings.seccomp);
+            self.setting(&option, error.to_string(), error.hint().as_deref())
+        })?;
         Ok(Program {
             environment: environment(settings, config, &hostname, &identity),
             arguments,

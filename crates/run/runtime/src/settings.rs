@@ -158,8 +158,13 @@ pub enum Seccomp {
     Default,
     /// None.
     Unconfined,
-    /// A profile of its own: the text of a JSON document in Docker's form.
-    Profile(String),
+    /// A profile of its own.
+    Profile {
+        /// What messages call it: its file's name.
+        name: String,
+        /// A JSON document in Docker's form.
+        text: String,
+    },
 }
 
 /// Limits on what a container may use. Whatever is absent is not limited.

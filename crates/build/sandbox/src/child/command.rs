@@ -4,21 +4,24 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
+use rustix::fs::{Access, FileType, Gid, MemfdFlags, Mode, OFlags, SeekFrom, Uid};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Rlimit, Signal, WaitOptions, WaitStatus, set_parent_process_death_signal, setrlimit, setsid, wait,
 };
 use rustix::stdio::dup2_stdin;
 use rustix::stdio::{stderr, stdout};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    CapabilitySet, set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::supervisor;
 use super::{Fault, Report, cannot_start, report};
-use crate::sys::Instruction;
-use crate::{Filter, Isolation, Status, Step, Ulimit, capabilities, descriptor, foreign, seccomp, sys};
+use crate::{
+    Filter, FilterProgram, Isolation, Status, Step, Ulimit, capabilities, descriptor, foreign, seccomp, sys,
+};
 
 /// Where a program is looked for when the environment has no PATH, as runc does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -28,17 +31,11 @@ pub(crate) struct Start {
     input: Option<OwnedFd>,
     arguments: Vec<CString>,
     environment: Vec<CString>,
-    filter: Vec<Instruction>,
+    filter: Option<FilterProgram>,
     /// Whether its input is a terminal that it is to control.
     pub(crate) terminal: bool,
     /// The process that it must not outlive, once it is who it will be: a change of ids would make the kernel forget an earlier wish.
     pub(crate) follows: bool,
-}
-
-impl Start {
-    fn install(&self) -> Result<(), Errno> {
-        if self.filter.is_empty() { Ok(()) } else { sys::install_filter(&self.filter) }
-    }
 }
 
 /// Makes ready what does not depend on the new process.
@@ -61,10 +58,11 @@ pub(crate) fn prepare_with(step: &Step, input: Option<OwnedFd>) -> Result<Start,
         input,
         arguments: strings(&step.arguments).map_err(fault("pass the arguments"))?,
         environment: strings(&assignments).map_err(fault("pass the environment"))?,
-        filter: if step.insecure || step.rights.filter == Filter::None {
-            Vec::new()
-        } else {
-            seccomp::default_profile()
+        filter: match &step.rights.filter {
+            _ if step.insecure => None,
+            Filter::None => None,
+            Filter::Default => Some(seccomp::default_profile(step.rights.capabilities)),
+            Filter::Profile(program) => Some(program.clone()),
         },
         terminal: false,
         follows: false,
@@ -95,17 +93,32 @@ pub(crate) fn main(control: &UnixStream, step: &Step, start: &Start, supervisor:
         report(control, &Report::Failed(Fault::plain("find a program to run")(Errno::INVAL)));
         return 1;
     };
-    let (error, path) = execute(step, program, start);
-    let foreign = path.filter(|_| matches!(error, Errno::NOEXEC | Errno::NOENT));
-    if let Some((platform, emulator)) = foreign.and_then(|path| foreign::platform_of(&path)) {
+    let refused = |error| {
+        let (code, reason) = cannot_start(program, error);
+        report(control, &Report::NotStarted(code, reason));
+        code
+    };
+    let path = match find(step, program) {
+        Ok(path) => path,
+        Err(error) => return refused(error),
+    };
+    // The last of all, so that a filter need let nothing through but execve. If that fails, it may let nobody tell why: whoever waits for
+    // this process sees that it ended before it began.
+    if let Err(fault) = filter_calls(step, start) {
+        report(control, &Report::Failed(fault));
+        return 1;
+    }
+    let error = sys::execute(&path, &start.arguments, &start.environment);
+    if matches!(error, Errno::NOEXEC | Errno::NOENT)
+        && let Some((platform, emulator)) =
+            foreign::platform_of(Path::new(OsStr::from_bytes(path.as_bytes())))
+    {
         // A file that is there and yet not found: what was not found is the emulator.
         let registered = error == Errno::NOENT;
         report(control, &Report::Foreign(platform.to_owned(), emulator.to_owned(), registered));
         return 126;
     }
-    let (code, reason) = cannot_start(program, error);
-    report(control, &Report::NotStarted(code, reason));
-    code
+    refused(error)
 }
 
 /// The same, after a change of the root folder, for a step without namespaces.
@@ -136,19 +149,11 @@ fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> R
     }
     sys::close_on_exec_from(3).map_err(fault("close files"))?;
     sys::reset_signals();
-    if step.insecure {
-        supervised(supervisor).map_err(fault("hand system calls to the init"))?;
-    } else {
+    if !step.insecure {
         capabilities::keep(step.rights.set()).map_err(fault("give capabilities up"))?;
-        supervised(supervisor).map_err(fault("hand system calls to the init"))?;
-        // While it may: later, only a process that gives up set-user-id programs may filter itself.
-        match start.install() {
-            // Without namespaces it may not: then the filter of the container around holds.
-            Err(Errno::ACCESS) if !step.isolation.has_namespaces() => {}
-            answer => answer.map_err(fault("filter system calls"))?,
-        }
     }
-    take_ids(step).map_err(fault("become the user"))?;
+    supervised(supervisor).map_err(fault("hand system calls to the init"))?;
+    take_ids(step, start).map_err(fault("become the user"))?;
     if start.follows {
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(fault("follow the parent process"))?;
     }
@@ -156,6 +161,17 @@ fn become_user(step: &Step, start: &Start, supervisor: Option<&UnixStream>) -> R
         rustix::thread::set_no_new_privs(true).map_err(fault("forgo new privileges"))?;
     }
     rustix::process::chdir(&step.folder).map_err(Fault::of("enter the working folder", &step.folder))
+}
+
+fn filter_calls(step: &Step, start: &Start) -> Result<(), Fault> {
+    let Some(filter) = &start.filter else { return Ok(()) };
+    match sys::install_filter(&filter.instructions, filter.flags) {
+        // Without namespaces it may not: then the filter of the container around holds.
+        Err(Errno::ACCESS) if step.rights.filter == Filter::Default && !step.isolation.has_namespaces() => {
+            Ok(())
+        }
+        answer => answer.map_err(Fault::plain("filter system calls")),
+    }
 }
 
 /// Lets the init answer what a single user may not do.
@@ -180,7 +196,7 @@ fn limit(ulimit: &Ulimit) -> Result<(), Errno> {
     setrlimit(resource, Rlimit { current: bounded(ulimit.soft), maximum: bounded(ulimit.hard) })
 }
 
-fn take_ids(step: &Step) -> Result<(), Errno> {
+fn take_ids(step: &Step, start: &Start) -> Result<(), Errno> {
     if step.isolation == Isolation::SingleUser {
         // There is one user and one group, and the kernel lets nobody change that.
         return Ok(());
@@ -189,38 +205,48 @@ fn take_ids(step: &Step) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(step.user.uid), Gid::from_raw(step.user.gid));
     set_thread_groups(&groups)?;
     set_thread_res_gid(gid, gid, gid)?;
-    set_thread_res_uid(uid, uid, uid)
+    // Whoever neither is root nor forgoes new privileges needs a right to filter itself. No program that takes over inherits it.
+    let keeps_right = start.filter.is_some() && step.user.uid != 0 && !step.rights.no_new_privileges;
+    if keeps_right {
+        set_keep_capabilities(true)?;
+    }
+    set_thread_res_uid(uid, uid, uid)?;
+    if keeps_right { capabilities::retain(CapabilitySet::SYS_ADMIN) } else { Ok(()) }
 }
 
-/// Replaces this process by the program, which is looked for as a shell does. Returns why it could not, and the file, if there is one.
-fn execute(step: &Step, program: &OsStr, start: &Start) -> (Errno, Option<PathBuf>) {
-    let try_path = |path: &Path| match sys::c_string(path) {
-        Ok(path) => sys::execute(&path, &start.arguments, &start.environment),
-        Err(error) => error,
-    };
+/// The file of a program, which is looked for as execvp(3) does.
+fn find(step: &Step, program: &OsStr) -> Result<CString, Errno> {
     if program.is_empty() {
-        return (Errno::NOENT, None);
+        return Err(Errno::NOENT);
     }
     if program.as_bytes().contains(&b'/') {
-        return (try_path(Path::new(program)), Some(program.into()));
+        return executable(Path::new(program));
     }
     let path =
         step.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-    let mut worst = (Errno::NOENT, None);
+    let mut worst = Errno::NOENT;
     for folder in std::env::split_paths(path) {
         // An empty part is the working folder.
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
-        let path = folder.join(program);
-        match try_path(&path) {
-            Errno::NOENT if worst.1.is_none() && path.is_file() => worst.1 = Some(path),
-            Errno::NOENT | Errno::NOTDIR => {}
+        match executable(&folder.join(program)) {
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
             // Something is there that must not be run: worth more than that the other folders have none.
-            Errno::ACCESS => worst.0 = Errno::ACCESS,
-            error => return (error, Some(path)),
+            Err(Errno::ACCESS) => worst = Errno::ACCESS,
+            answer => return answer,
         }
     }
-    worst
+    Err(worst)
+}
+
+/// A path, if this process may run what is there.
+fn executable(path: &Path) -> Result<CString, Errno> {
+    let path = sys::c_string(path)?;
+    rustix::fs::access(&path, Access::EXEC_OK)?;
+    match FileType::from_raw_mode(rustix::fs::stat(&path)?.st_mode) {
+        FileType::Directory => Err(Errno::ACCESS),
+        _ => Ok(path),
+    }
 }
 
 /// Collects the processes that have ended; tells how the step's own did, if it has.

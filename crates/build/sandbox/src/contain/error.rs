@@ -1,7 +1,7 @@
 //! Why a program could not be started in a container.
 
-use crate::SandboxError;
 use crate::child::Report;
+use crate::{SandboxError, Status};
 
 /// A program that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,20 @@ pub enum StartError {
     /// The user is none that the container knows.
     #[error("{0}")]
     User(String),
+    /// The process ended before it became the program, and has not said why: its filter of system calls may have kept it from either. Where
+    /// it exited, it was with the code that it could not explain.
+    #[error("{}", silent(*.0))]
+    Silent(Status),
+}
+
+fn silent(status: Status) -> String {
+    match status {
+        Status::Signalled(libc::SIGSYS) => {
+            "a call that is refused ended the process before its program began".to_owned()
+        }
+        Status::Signalled(signal) => format!("signal {signal} ended the process before its program began"),
+        Status::Exited(_) => "the program could not be started, and the process could not say why".to_owned(),
+    }
 }
 
 impl StartError {

@@ -93,6 +93,7 @@ pub fn join(joining: &Joining, streams: Streams) -> Result<Joined, StartError> {
         Some(Said::Started) => Ok(joined),
         Some(Said::Refused(report)) => Err(StartError::of(report)),
         Some(Said::NoUser(reason)) => Err(StartError::User(reason)),
+        Some(Said::Silent(status)) => Err(StartError::Silent(status)),
         None => Err(SandboxError::Lost { signal: None }.into()),
     }
 }
@@ -105,9 +106,11 @@ pub(crate) enum Said {
     Refused(Report),
     /// There is no such user.
     NoUser(String),
+    /// The process ended before it became the program, and has not said why.
+    Silent(Status),
 }
 
-wire::wire_enum!(Said { 0 => Started, 1 => Refused(report), 2 => NoUser(reason) });
+wire::wire_enum!(Said { 0 => Started, 1 => Refused(report), 2 => NoUser(reason), 3 => Silent(status) });
 
 impl Joined {
     /// Waits for its end.

@@ -158,26 +158,31 @@ impl Contained {
         let spoken = |source: std::io::Error| {
             StartError::Sandbox(SandboxError::Process { action: "speak to", source })
         };
-        let answer = self.begin(spoken);
-        match answer {
-            Ok(terminal) => {
+        let error = match self.begin(spoken) {
+            Ok(terminal) if self.has_begun() => {
                 let Contained { process, handle, group, namespaces, .. } = self;
                 let process = process.as_raw_pid().unsigned_abs();
-                Ok(Running { process, handle, terminal, group, _namespaces: namespaces })
+                return Ok(Running { process, handle, terminal, group, _namespaces: namespaces });
             }
-            Err(error) => {
-                // It may have ended by itself; it must be collected in any case.
-                let _ = rustix::process::kill_process(self.process, rustix::process::Signal::KILL);
-                let status = exit::collect(self.process);
-                let out_of_memory = self.group.exceeded().memory;
-                match (error, status) {
-                    (StartError::Sandbox(SandboxError::Lost { .. }), _) if out_of_memory => {
-                        Err(SandboxError::Memory.into())
-                    }
-                    (error, _) => Err(error),
-                }
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        // It may have ended by itself; it must be collected in any case.
+        let _ = rustix::process::kill_process(self.process, rustix::process::Signal::KILL);
+        let status = exit::collect(self.process);
+        let out_of_memory = self.group.exceeded().memory;
+        Err(match (error, status) {
+            (None | Some(StartError::Sandbox(SandboxError::Lost { .. })), _) if out_of_memory => {
+                SandboxError::Memory.into()
             }
-        }
+            (Some(error), _) => error,
+            (None, Ok(status)) => StartError::Silent(status),
+            (None, Err(_)) => SandboxError::Lost { signal: None }.into(),
+        })
+    }
+
+    fn has_begun(&self) -> bool {
+        exit::has_begun(rustix::fs::CWD, &format!("/proc/{}/stat", self.process.as_raw_pid()))
     }
 
     fn begin(&self, spoken: impl Fn(std::io::Error) -> StartError) -> Result<Option<OwnedFd>, StartError> {

@@ -46,7 +46,6 @@ fn lead(control: &UnixStream, errand: &Errand, input: Option<OwnedFd>) -> Result
     enter(errand).map_err(refused)?;
     let step = step(&errand.joining)?;
     become_other(&process, &step).map_err(refused)?;
-    drop(process);
     // The program's first moments, in which it is still this one, are seen by the container's processes; until here nothing was.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Fault::plain("hide the process"))
@@ -55,7 +54,7 @@ fn lead(control: &UnixStream, errand: &Errand, input: Option<OwnedFd>) -> Result
         UnixStream::pair().map_err(Fault::of_io("make a socket in", "/")).map_err(refused)?;
     let child = sys::fork().map_err(Fault::plain("start a process")).map_err(refused)?;
     let Some(child) = child else {
-        drop(heard);
+        drop((heard, process));
         sys::exit(become_program(control, &theirs, (errand, &step), input));
     };
     drop((theirs, input));
@@ -64,6 +63,10 @@ fn lead(control: &UnixStream, errand: &Errand, input: Option<OwnedFd>) -> Result
     if let Some(failure) = failure {
         let _ = exit::collect(child);
         return Err(Said::Refused(failure));
+    }
+    if !exit::has_begun(&process, &format!("../{}/stat", child.as_raw_pid())) {
+        let status = exit::collect(child).map_err(Fault::plain("wait for the process")).map_err(refused)?;
+        return Err(Said::Silent(status));
     }
     // Whoever asked may hang up; the program runs on until they end.
     let _ = wire::send(&mut &*control, &Said::Started);

@@ -1,55 +1,79 @@
 //! An assembler for filter programs: for each machine a part, and in each part rules of which the first that matches decides.
 //!
 //! Jumps of the kernel's classic BPF reach 255 instructions, so every rule ends in its own return, and a jump only ever skips the rest
-//! of a rule. Numbers that are allowed whatever the arguments cost nothing: the kernel runs the program for each number once and
+//! of a rule. Numbers that are decided whatever the arguments cost nothing: the kernel runs the program for each number once and
 //! remembers (Linux 5.11).
 
+use super::condition::Condition;
 use crate::sys::Instruction;
 
 // Where the kernel puts what a filter looks at: struct seccomp_data.
 const NUMBER: u32 = 0;
 const MACHINE: u32 = 4;
-/// The low half of the first argument, on the little-endian machines that there are.
+/// The low half of the first argument, on the little-endian machines that there are; the high one follows.
 const ARGUMENT: u32 = 16;
 
-// Operations: load a word, jump (always, if equal, if greater, if at least, if bits are set), return.
-const LOAD: u16 = 0x20;
+// Operations: load a word, keep some of its bits, jump (always, if equal, if greater, if at least, if bits are set), return.
+pub(super) const LOAD: u16 = 0x20;
+pub(super) const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
-const EQUAL: u16 = 0x15;
-const GREATER: u16 = 0x25;
-const AT_LEAST: u16 = 0x35;
+pub(super) const EQUAL: u16 = 0x15;
+pub(super) const GREATER: u16 = 0x25;
+pub(super) const AT_LEAST: u16 = 0x35;
 const BITS: u16 = 0x45;
 const RETURN: u16 = 0x06;
+
+/// Most values of a rule that compares one argument with several.
+const MOST_VALUES: usize = 200;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// It is made.
     Allow,
+    /// It is made, and the kernel's log says so.
+    Log,
     /// It fails with this error.
-    Error(i32),
+    Error(u16),
     /// A supervisor decides.
     Ask,
+    /// The thread gets SIGSYS, which it may handle.
+    Trap,
+    /// The thread ends.
+    KillThread,
     /// The process ends.
-    Kill,
+    KillProcess,
 }
 
 impl Action {
-    fn value(self) -> u32 {
+    pub(super) fn value(self) -> u32 {
         match self {
             Action::Allow => 0x7fff_0000,
-            Action::Error(error) => 0x0005_0000 | (error.unsigned_abs() & 0xffff),
+            Action::Log => 0x7ffc_0000,
             Action::Ask => 0x7fc0_0000,
-            Action::Kill => 0x8000_0000,
+            Action::Error(error) => 0x0005_0000 | u32::from(error),
+            Action::Trap => 0x0003_0000,
+            Action::KillThread => 0,
+            Action::KillProcess => 0x8000_0000,
         }
+    }
+
+    /// Whether a call is made.
+    pub(super) fn is_permissive(self) -> bool {
+        matches!(self, Action::Allow | Action::Log)
     }
 }
 
 /// A filter program in the making.
 pub(super) struct Program(Vec<Instruction>);
 
-fn instruction(operation: u16, yes: u8, no: u8, value: u32) -> Instruction {
+pub(super) fn instruction(operation: u16, yes: u8, no: u8, value: u32) -> Instruction {
     Instruction { operation, yes, no, value }
+}
+
+/// Where the low and the high half of an argument are.
+pub(super) fn halves(index: u32) -> (u32, u32) {
+    (ARGUMENT + 8 * index, ARGUMENT + 8 * index + 4)
 }
 
 impl Program {
@@ -98,36 +122,78 @@ impl Part {
 
     /// Numbers from one to another.
     pub(super) fn range(&mut self, first: u32, last: u32, action: Action) {
+        if first == last {
+            return self.one(first, action);
+        }
         self.0.push(instruction(AT_LEAST, 0, 2, first));
         self.0.push(instruction(GREATER, 1, 0, last));
         self.answer(action);
     }
 
-    /// A number whose first argument must have none of these bits.
-    pub(super) fn without_flags(&mut self, number: u32, bits: u32) {
-        self.0.push(instruction(EQUAL, 0, 4, number));
-        self.0.push(instruction(LOAD, 0, 0, ARGUMENT));
-        self.0.push(instruction(BITS, 0, 1, bits));
-        self.answer(Action::Error(libc::EPERM));
-        self.answer(Action::Allow);
+    /// A number that is decided by its arguments: the first of these whose conditions all hold, or else the last.
+    pub(super) fn by_arguments(
+        &mut self,
+        number: u32,
+        rules: &[(Vec<Condition>, Action)],
+        otherwise: Action,
+        is_short: bool,
+    ) {
+        let mut body = Part(Vec::new());
+        let mut rest = rules;
+        while let Some(((conditions, action), after)) = rest.split_first() {
+            let alike = values_alike(rest, is_short);
+            if alike.len() > 1 {
+                body.values(&rest[0].0[0], &alike, *action, is_short);
+                rest = &rest[alike.len()..];
+                continue;
+            }
+            body.rule(conditions, *action, is_short);
+            rest = after;
+        }
+        body.answer(otherwise);
+        let length = u32::try_from(body.0.len()).unwrap_or(u32::MAX);
+        match u8::try_from(length) {
+            Ok(length) => self.0.push(instruction(EQUAL, 0, length, number)),
+            Err(_) => {
+                self.0.push(instruction(EQUAL, 1, 0, number));
+                self.0.push(instruction(JUMP, 0, 0, length));
+            }
+        }
+        self.0.append(&mut body.0);
     }
 
-    /// A number whose first argument must be one of these. The kernel reads the low half of these arguments only, and so do we.
-    pub(super) fn with_argument(&mut self, number: u32, values: &[u32]) {
+    /// An action where all conditions hold.
+    fn rule(&mut self, conditions: &[Condition], action: Action, is_short: bool) {
+        let mut after = vec![instruction(RETURN, 0, 0, action.value())];
+        // From the last to the first, since a condition that does not hold skips all that comes after it.
+        for condition in conditions.iter().rev() {
+            let mut code = condition.code(after.len(), is_short);
+            code.append(&mut after);
+            after = code;
+        }
+        self.0.append(&mut after);
+    }
+
+    /// An action where one argument has one of these values.
+    fn values(&mut self, condition: &Condition, values: &[u32], action: Action, is_short: bool) {
+        let (low, high) = halves(condition.index);
         let count = u8::try_from(values.len()).unwrap_or(u8::MAX);
-        self.0.push(instruction(EQUAL, 0, count.saturating_add(3), number));
-        self.0.push(instruction(LOAD, 0, 0, ARGUMENT));
+        if !is_short {
+            self.0.push(instruction(LOAD, 0, 0, high));
+            self.0.push(instruction(EQUAL, 0, count.saturating_add(3), condition.high()));
+        }
+        self.0.push(instruction(LOAD, 0, 0, low));
         for (value, left) in values.iter().zip((1..=count).rev()) {
             self.0.push(instruction(EQUAL, left, 0, *value));
         }
-        self.answer(Action::Error(libc::EPERM));
-        self.answer(Action::Allow);
+        self.0.push(instruction(JUMP, 0, 0, 1));
+        self.answer(action);
     }
 
     /// A number that a supervisor is asked about when the argument of this index has one of these bits.
     pub(super) fn ask_for_flags(&mut self, number: u32, index: u32, bits: u32) {
         self.0.push(instruction(EQUAL, 0, 4, number));
-        self.0.push(instruction(LOAD, 0, 0, ARGUMENT + 8 * index));
+        self.0.push(instruction(LOAD, 0, 0, halves(index).0));
         self.0.push(instruction(BITS, 0, 1, bits));
         self.answer(Action::Ask);
         self.answer(Action::Allow);
@@ -139,34 +205,17 @@ impl Part {
     }
 }
 
-/// What a program answers, worked out as the kernel does. All arguments are the same.
-#[cfg(test)]
-pub(super) fn emulate(program: &[Instruction], machine: u32, number: u32, argument: u32) -> Option<u32> {
-    let (mut at, mut word) = (0, 0);
-    loop {
-        let step = program.get(at)?;
-        at += 1;
-        let holds = match step.operation {
-            LOAD => {
-                word = match step.value {
-                    NUMBER => number,
-                    MACHINE => machine,
-                    ARGUMENT.. => argument,
-                    _ => return None,
-                };
-                continue;
-            }
-            JUMP => {
-                at += step.value as usize;
-                continue;
-            }
-            RETURN => return Some(step.value),
-            EQUAL => word == step.value,
-            GREATER => word > step.value,
-            AT_LEAST => word >= step.value,
-            BITS => word & step.value != 0,
-            _ => return None,
-        };
-        at += usize::from(if holds { step.yes } else { step.no });
-    }
+/// The values of the rules at the beginning that differ in nothing but the low half of the value that one argument must have.
+fn values_alike(rules: &[(Vec<Condition>, Action)], is_short: bool) -> Vec<u32> {
+    let Some(([first], action)) = rules.first().map(|(conditions, action)| (conditions.as_slice(), action))
+    else {
+        return Vec::new();
+    };
+    let alike = rules.iter().take(MOST_VALUES).map_while(|(conditions, other)| match conditions.as_slice() {
+        [one] if other == action && one.index == first.index && (is_short || one.high() == first.high()) => {
+            one.exact()
+        }
+        _ => None,
+    });
+    alike.collect()
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::check;
+use crate::wire::wire_struct;
 
 /// One instruction of a filter program: `struct sock_filter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,11 @@ pub(crate) struct Instruction {
     pub(crate) value: u32,
 }
 
-/// Installs a filter for this process and all that come of it.
-pub(crate) fn install_filter(program: &[Instruction]) -> Result<(), Errno> {
-    install(program, 0).map(drop)
+wire_struct!(Instruction { operation, yes, no, value });
+
+/// Installs a filter for this process and all that come of it, with flags of seccomp(2).
+pub(crate) fn install_filter(program: &[Instruction], flags: u32) -> Result<(), Errno> {
+    install(program, flags.into()).map(drop)
 }
 
 /// Once a call was received, only signals that end the process interrupt it: what was done for it is done once (Linux 5.19).

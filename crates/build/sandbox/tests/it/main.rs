@@ -7,6 +7,7 @@ mod limits;
 mod mounts;
 mod plain;
 mod root;
+mod seccomp;
 mod steps;
 
 use longshore_testkit::Suite;
@@ -18,7 +19,7 @@ fn main() -> std::process::ExitCode {
     {
         return code;
     }
-    [steps::add, limits::add, mounts::add, escapes::add, plain::add, inside::add, hostile::add]
+    [steps::add, limits::add, mounts::add, escapes::add, plain::add, inside::add, hostile::add, seccomp::add]
         .into_iter()
         .fold(Suite::new(), |suite, add| add(suite))
         .run()

@@ -157,7 +157,7 @@ fn security(settings: &ContainerSettings) -> Vec<String> {
     match &settings.seccomp {
         Seccomp::Default => {}
         Seccomp::Unconfined => options.push("seccomp=unconfined".to_owned()),
-        Seccomp::Profile(text) => options.push(format!("seccomp={text}")),
+        Seccomp::Profile { text, .. } => options.push(format!("seccomp={text}")),
     }
     options
 }

@@ -259,7 +259,9 @@ fn security(service: &Fields<'_>, places: &Places<'_>, settings: &mut ContainerS
                 let path = places.project.path(file, item.span, places.inputs.variable);
                 match (places.inputs.read)(&path) {
                     Ok(bytes) => {
-                        settings.seccomp = Seccomp::Profile(String::from_utf8_lossy(&bytes).into_owned());
+                        let (name, text) =
+                            (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
+                        settings.seccomp = Seccomp::Profile { name, text };
                     }
                     Err(error) => {
                         let message = format!("cannot read {}: {error}", path.display());

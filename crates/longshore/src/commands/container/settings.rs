@@ -1,5 +1,6 @@
 //! The flags of `run` that say what a container is to be, with Docker's names.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,10 +13,13 @@ use longshore_runtime::{
 use super::super::build::values::{Cpus, HostAddress, bytes};
 use super::places::{mount, port, tmpfs, volume};
 
+/// Most bytes of a profile of system calls: Docker's own has 18,000.
+const MOST_PROFILE: u64 = 1 << 20;
+
 /// A value that cannot be read, or that contradicts another.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsError {
-    /// A file of variables, or a profile, cannot be read.
+    /// A file of variables, or a profile of system calls, cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,
@@ -103,7 +107,7 @@ pub(super) struct SettingsArgs {
     #[arg(long, value_name = "NAME")]
     cap_drop: Vec<String>,
 
-    /// no-new-privileges, or seccomp=unconfined
+    /// no-new-privileges, seccomp=unconfined, or seccomp=FILE with a profile of system calls in Docker's form
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
 
@@ -343,8 +347,12 @@ impl SettingsArgs {
                 "seccomp=unconfined" | "seccomp:unconfined" => filter = Seccomp::Unconfined,
                 "seccomp=builtin" | "seccomp=default" => filter = Seccomp::Default,
                 other => {
-                    let reason = "expected no-new-privileges or seccomp=unconfined";
-                    return Err(refuse("--security-opt", other, reason));
+                    let file = other.strip_prefix("seccomp=").or_else(|| other.strip_prefix("seccomp:"));
+                    let Some(file) = file.filter(|file| !file.is_empty()) else {
+                        let reason = "expected no-new-privileges, seccomp=unconfined or seccomp=FILE";
+                        return Err(refuse("--security-opt", other, reason));
+                    };
+                    filter = Seccomp::Profile { name: file.to_owned(), text: profile(file, other)? };
                 }
             }
         }
@@ -386,6 +394,21 @@ impl SettingsArgs {
         }
         Ok(log)
     }
+}
+
+/// The text of a profile of system calls. What never ends, or is no profile's size, is not read.
+fn profile(file: &str, option: &str) -> Result<String, SettingsError> {
+    let failed = |source| SettingsError::Read { path: file.into(), source };
+    if !std::fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(refuse("--security-opt", option, "it is no regular file"));
+    }
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    let length = opened.take(MOST_PROFILE + 1).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(length).is_ok_and(|length| length > MOST_PROFILE) {
+        return Err(refuse("--security-opt", option, "a profile of system calls has at most 1 MiB"));
+    }
+    Ok(text)
 }
 
 fn read(path: &Path) -> Result<String, SettingsError> {

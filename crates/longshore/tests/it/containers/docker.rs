@@ -102,6 +102,7 @@ fn same() -> TestResult {
     for flags in [
         [].as_slice(),
         &["--user", "1234:5678", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
+        &["--user", "1234:5678", "--cap-add", "SYS_ADMIN"],
         &["--cap-add", "SYS_PTRACE", "--read-only", "--tmpfs", "/tmp", "--workdir", "/tmp", "-e", "A=b"],
     ] {
         let mut words = vec!["--rm", "--network", "none"];

@@ -11,6 +11,7 @@ mod life;
 mod logs;
 mod mistakes;
 mod runbook;
+mod seccomp;
 mod sees;
 mod starts;
 
@@ -25,7 +26,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = starts::add(copy_rules::add(copy::add(suite)));
+    let suite = seccomp::add(starts::add(copy_rules::add(copy::add(suite))));
     logs::add(runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite)))))))
 }
 

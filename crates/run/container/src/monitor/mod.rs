@@ -20,7 +20,7 @@ use longshore_sandbox::{Exit, Running};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-pub(crate) use self::start::{Helper, environment, rights, step, ulimits};
+pub(crate) use self::start::{Helper, environment, step, ulimits};
 use crate::control::STOP;
 use crate::error::{ContainerError, Failure};
 use crate::folder::{Container, Containers};

@@ -7,16 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Child;
 
-use longshore_runtime::{NetworkMode, Seccomp};
+use longshore_runtime::NetworkMode;
 use longshore_sandbox::{
-    Filter, Isolation, Limits, Mount, MountKind, Network, Rights, Root, StartError, Step, Streams, Ulimit,
-    User, contain,
+    Isolation, Limits, Mount, MountKind, Network, Root, Step, Streams, Ulimit, User, contain,
 };
 
 use super::watch::Source;
 use super::{Monitor, Started, network, running_state};
 use crate::error::{ContainerError, Failure};
 use crate::record::{MountedKind, Record};
+use crate::rights::{not_started, rights};
 
 /// A process that serves the container and ends with it, and the socket that tells it when that is.
 pub(crate) struct Helper(pub(crate) Child, pub(crate) Option<UnixStream>);
@@ -33,8 +33,9 @@ impl Monitor {
     /// Starts the program.
     pub(super) fn start(&mut self) -> Result<Started, Failure> {
         let step = step(&self.record, &self.container.folder)?;
+        let seccomp = &self.record.settings.seccomp;
         let (streams, sources, input) = streams(&self.record)?;
-        let contained = contain(&step, streams).map_err(|error| of_start(error.into()))?;
+        let contained = contain(&step, streams).map_err(|error| not_started(error.into(), seccomp))?;
         let mut helpers = Vec::new();
         if self.record.settings.network == NetworkMode::Own {
             match network::open(contained.process())? {
@@ -44,7 +45,7 @@ impl Monitor {
             helpers.extend(self.ports.serve(contained.process(), address(&self.record))?);
         }
         self.known.groups = contained.groups().to_vec();
-        let mut running = contained.release().map_err(of_start)?;
+        let mut running = contained.release().map_err(|error| not_started(error, seccomp))?;
         running_state(&mut self.known.state, running.process, self.record.health.is_some());
         self.write_state();
         let terminal = running.terminal.take();
@@ -58,31 +59,6 @@ pub(crate) fn address(record: &Record) -> Ipv4Addr {
         record.id.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(1)
     };
     Ipv4Addr::new(10, 88, byte(0), byte(2).clamp(2, 254))
-}
-
-fn of_start(error: StartError) -> Failure {
-    match error {
-        StartError::Program { code, reason } => Failure::NotStarted(code, reason, None),
-        StartError::Sandbox(error) => match &error {
-            longshore_sandbox::SandboxError::Foreign { .. } => {
-                Failure::NotStarted(126, error.to_string(), error.hint())
-            }
-            longshore_sandbox::SandboxError::Limit { what, .. } => {
-                let setting = match *what {
-                    "memory" => "--memory",
-                    "processor time" => "--cpus",
-                    _ => "--pids-limit",
-                };
-                let error = ContainerError::of(&error, error.hint());
-                Failure::Setting(setting.to_owned(), error.message, error.hint)
-            }
-            _ => {
-                let hint = error.hint();
-                Failure::Failed(ContainerError::of(&error, hint))
-            }
-        },
-        StartError::User(reason) => Failure::Setting("--user".to_owned(), reason, None),
-    }
 }
 
 type Ends = (Streams, Vec<Source>, Option<OwnedFd>);
@@ -143,7 +119,7 @@ pub(crate) fn step(record: &Record, folder: &std::path::Path) -> Result<Step, Fa
         },
         address: (settings.network == NetworkMode::Own).then(|| address(record).to_bits()),
         insecure: false,
-        rights: rights(record),
+        rights: rights(record)?,
         read_only: settings.read_only,
         hosts: settings.hosts.clone(),
         limits: Limits {
@@ -166,17 +142,6 @@ fn arguments(record: &Record) -> Vec<OsString> {
 
 pub(crate) fn environment(variables: &[(String, String)]) -> Vec<(OsString, OsString)> {
     variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
-}
-
-pub(crate) fn rights(record: &Record) -> Rights {
-    Rights {
-        capabilities: record.program.capabilities,
-        filter: match record.settings.seccomp {
-            Seccomp::Unconfined => Filter::None,
-            Seccomp::Default | Seccomp::Profile(_) => Filter::Default,
-        },
-        no_new_privileges: record.settings.no_new_privileges,
-    }
 }
 
 pub(crate) fn ulimits(record: &Record) -> Vec<Ulimit> {
