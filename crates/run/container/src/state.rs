@@ -19,6 +19,10 @@ const LOCK: &str = "lock";
 /// How often a state is looked at that is waited for.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
+/// How often, and for how long, a lock is waited for that may be held by somebody who only looks.
+const GLANCES: u32 = 5;
+const GLANCE: Duration = Duration::from_micros(300);
+
 impl Container {
     /// What has become of it.
     pub fn state(&self, action: &'static str) -> Result<ContainerState, RuntimeError> {
@@ -87,7 +91,14 @@ impl Container {
 
     /// Takes the lock that tells others that its monitor lives; `None` where another has it.
     pub(crate) fn watch(&self) -> Result<Option<Lock>, ContainerError> {
-        Ok(Lock::try_exclusive(&self.path(LOCK))?)
+        for _ in 0..GLANCES {
+            if let Some(lock) = Lock::try_exclusive(&self.path(LOCK))? {
+                return Ok(Some(lock));
+            }
+            // Somebody may only have looked whether it is held, for which it is taken.
+            std::thread::sleep(GLANCE);
+        }
+        Ok(None)
     }
 
     /// Whether its monitor lives.

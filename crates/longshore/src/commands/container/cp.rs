@@ -9,13 +9,9 @@ use clap::Args;
 use longshore_container::{Copied, CopyOptions, CopyPath};
 
 use super::containers;
-use crate::commands::TerminalError;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, OutputError, Ui, size};
-
-/// Sentences about what was left out that are shown; more are counted.
-const MOST_SHOWN: usize = 20;
 
 /// Copy files between a container and this machine
 ///
@@ -51,6 +47,8 @@ pub(crate) enum CopyUsageError {
     NoContainer,
     #[error("`{0}` names no path in the container")]
     NoPath(String),
+    #[error("a tar is not written to a terminal")]
+    Terminal,
     #[error("`{0}` names no container")]
     NoName(String),
 }
@@ -63,6 +61,7 @@ impl CopyUsageError {
             }
             CopyUsageError::NoContainer => "a path of this machine with a `:` in it begins with / or ./",
             CopyUsageError::NoPath(_) => "`/` is its root folder",
+            CopyUsageError::Terminal => "redirect standard output, or name a path instead of `-`",
             CopyUsageError::NoName(_) => return None,
         };
         Some(hint.to_owned())
@@ -113,7 +112,7 @@ pub(crate) fn cp(arguments: &CpArgs, context: &Context, ui: &mut Ui) -> Result<E
         }
         (Side::Container(name, path), Side::Stream) => {
             if context.environment.stdout_is_terminal() {
-                return Err(CommandError::usage(TerminalError));
+                return Err(CommandError::usage(CopyUsageError::Terminal));
             }
             let container = all.find("copy from", name)?;
             let mut stdout = Stdout { ui, failure: None };
@@ -146,12 +145,11 @@ fn here(path: &OsStr) -> Result<CopyPath, CommandError> {
 }
 
 fn tell(copied: &Copied, arguments: &CpArgs, context: &Context, ui: &Ui) {
-    for sentence in copied.left_out.iter().take(MOST_SHOWN) {
+    for sentence in &copied.left_out {
         ui.events().warn(sentence);
     }
-    let more = copied.left_out.len().saturating_sub(MOST_SHOWN);
-    if more > 0 {
-        ui.events().warn(format!("{more} more are left out"));
+    if copied.left_out_more > 0 {
+        ui.events().warn(format!("{} more are left out", copied.left_out_more));
     }
     // As under Docker, it is for people alone.
     if !arguments.quiet && context.environment.can_redraw() {

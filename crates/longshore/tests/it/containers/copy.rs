@@ -278,9 +278,12 @@ fn restless(person: &Person) -> TestResult {
                   (while true; do head -c 65536 /dev/zero >> growing; usleep 3000; done) & \
                   (while true; do head -c 200000 /dev/zero > /r/breathing; : > /r/breathing; usleep 1000; done) & \
                   (while true; do mkdir -p /r/come/and; rm -r /r/come; ln -s / /r/come; rm /r/come; usleep 1000; done) & \
-                  nc -lU /r/socket & sleep 600";
+                  sleep 600";
+    let sockets = folder(person, "sockets")?;
+    let _listener = std::os::unix::net::UnixListener::bind(sockets.join("socket"))?;
+    let mount = format!("{}:/sockets", text(&sockets));
     // As much as it can grow.
-    start(person, &["--ulimit", "fsize=5000000"], script)?;
+    start(person, &["--ulimit", "fsize=5000000", "-v", &mount], script)?;
     person.until("the files", || {
         Ok(inside(person, "test -p /r/pipe && test -s /r/growing && echo yes || true")? == "yes\n")
     })?;
@@ -295,9 +298,12 @@ fn restless(person: &Person) -> TestResult {
                 .map_or(true, |about| !about.is_dir() || !to.join("come/etc").exists())
         );
     }
+    let ran = copy(person, "box:/sockets", text(&home.join("sockets")))?.succeeded()?;
+    assert!(ran.stderr.contains("/sockets/socket is left out: it is a socket"), "{}", ran.stderr);
     // What is no file is none to wait for.
     copy(person, "box:/r/pipe", text(&home.join("pipe")))?.succeeded()?;
     for (path, said) in [
+        ("/sockets/socket", "/sockets/socket is a socket, which cannot be copied"),
         ("/dev/null", "/dev/null is a device, which cannot be copied"),
         ("/proc/version", "/proc/version is made up by the kernel"),
         ("/sys/kernel", "/sys/kernel is made up by the kernel"),

@@ -30,7 +30,7 @@ pub use place::CopyPath;
 use self::courier::Request;
 use self::error::{reason, shown};
 use self::pack::Packing;
-use self::parcel::{Arriving, Leaving, Parcel};
+use self::parcel::{Arriving, Leaving, Notes, Parcel};
 use self::place::{Destination, Plan};
 use self::session::Session;
 use self::unpack::{Owners, Unpacking};
@@ -53,8 +53,10 @@ pub struct CopyOptions<'e> {
 pub struct Copied {
     /// Size in bytes of the tar that went from one side to the other.
     pub bytes: u64,
-    /// What was left out, and why, a sentence each.
+    /// What was left out, and why, a sentence each, up to twenty.
     pub left_out: Vec<String>,
+    /// How many more there would be.
+    pub left_out_more: u64,
 }
 
 /// What the action is called where files leave a container.
@@ -92,15 +94,15 @@ impl Container {
                 },
                 events: options.events,
             };
-            let mut notes = Vec::new();
+            let mut notes = Notes::default();
             let mut arriving = Arriving::new(&mut session.line);
-            let unpacked = unpacking.unpack(&mut arriving, &mut |note| notes.push(note));
+            let unpacked = unpacking.unpack(&mut arriving, &mut |note| notes.add(note));
             let count = arriving.count;
             if let Some(failure) = arriving.failure {
                 return Err(failure);
             }
             unpacked?;
-            session.line.notes.append(&mut notes);
+            session.line.notes.append(notes);
             Ok(count)
         })
     }
@@ -145,11 +147,11 @@ impl Container {
             let destination: Destination = session.ask(&Request::Find(destination.clone()))?;
             let plan = Plan::make(source, is_folder, &destination)?;
             session.say(&Request::unpack(&plan.folder, options.keep_owners))?;
-            let mut notes = Vec::new();
+            let mut notes = Notes::default();
             let packed = packing
-                .pack(plan.name.as_deref(), Leaving::new(session.line.socket), &mut |note| notes.push(note));
+                .pack(plan.name.as_deref(), Leaving::new(session.line.socket), &mut |note| notes.add(note));
             let count = session.sent(packed)?;
-            session.line.notes.append(&mut notes);
+            session.line.notes.append(notes);
             Ok(count)
         })
     }
@@ -209,7 +211,8 @@ impl Container {
         let courier = session::Courier::send(self, &record, options.events).map_err(failed)?;
         let mut session = courier.session(options.events).map_err(failed)?;
         let bytes = work(&mut session).map_err(failed)?;
-        Ok(Copied { bytes, left_out: std::mem::take(&mut session.line.notes) })
+        let Notes { kept, more } = std::mem::take(&mut session.line.notes);
+        Ok(Copied { bytes, left_out: kept, left_out_more: more })
     }
 }
 

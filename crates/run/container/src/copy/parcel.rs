@@ -12,6 +12,8 @@ use super::error::CopyError;
 
 /// Bytes of a tar that travel at once.
 const CHUNK: usize = 64 << 10;
+/// Sentences that are kept.
+const MOST_NOTES: usize = 20;
 /// Longest parcel that is taken.
 const LONGEST: u32 = 1 << 20;
 /// How often somebody who waits asks whether they still are to.
@@ -91,6 +93,24 @@ impl Parcel {
     }
 }
 
+/// Sentences about what was left out. A container may have any number of things to be left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Notes {
+    pub(super) kept: Vec<String>,
+    pub(super) more: u64,
+}
+
+impl Notes {
+    pub(super) fn add(&mut self, sentence: String) {
+        if self.kept.len() < MOST_NOTES { self.kept.push(sentence) } else { self.more += 1 }
+    }
+
+    pub(super) fn append(&mut self, others: Notes) {
+        others.kept.into_iter().for_each(|sentence| self.add(sentence));
+        self.more += others.more;
+    }
+}
+
 /// What one end of the conversation hears.
 #[derive(Debug)]
 pub(super) struct Line<'s> {
@@ -98,12 +118,12 @@ pub(super) struct Line<'s> {
     /// Who is asked whether to go on.
     pub(super) events: &'s Events,
     /// What was said beside the matter.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Notes,
 }
 
 impl<'s> Line<'s> {
     pub(super) fn new(socket: &'s UnixStream, events: &'s Events) -> Line<'s> {
-        Line { socket, events, notes: Vec::new() }
+        Line { socket, events, notes: Notes::default() }
     }
 
     /// The next parcel that is no note. Errors: the other end failed, or is gone.
@@ -113,7 +133,7 @@ impl<'s> Line<'s> {
             let heard = Parcel::receive(self.socket);
             match heard.map_err(|error| CopyError::Output(error.to_string()))? {
                 None => return Err(CopyError::Lost),
-                Some(Parcel::Note(text)) => self.notes.push(String::from_utf8_lossy(&text).into_owned()),
+                Some(Parcel::Note(text)) => self.notes.add(String::from_utf8_lossy(&text).into_owned()),
                 Some(Parcel::Failed(bytes)) => {
                     return Err(serde_json::from_slice(&bytes).unwrap_or(CopyError::Lost));
                 }
@@ -267,7 +287,7 @@ mod tests {
         let mut arriving = Arriving::new(&mut line);
         arriving.read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(arriving.failure, Some(CopyError::ReadOnlyRoot));
-        assert_eq!(line.notes, ["by the way"]);
+        assert_eq!((line.notes.kept.as_slice(), line.notes.more), (&["by the way".to_owned()][..], 0));
         assert_eq!(line.hear::<bool>(), Err(CopyError::Lost));
     }
 

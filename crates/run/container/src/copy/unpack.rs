@@ -85,7 +85,7 @@ struct Attributes {
     times: Timestamps,
 }
 
-/// Something under a temporary name.
+/// Something under a temporary name. Dropped before it has its own, it is gone.
 struct Draft {
     folder: Rc<OwnedFd>,
     name: OsString,
@@ -93,7 +93,7 @@ struct Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Once it is renamed nothing is there any more.
+        // Once it is renamed nothing is there any more, unless it was another name of what was there: then a rename does nothing.
         let _ = rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty());
     }
 }
