@@ -18,6 +18,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::copy::nothing_leads_out_of_it", ROOT, || for_all(hostile))
         .test("containers::copy::nothing_leads_out_of_a_destination", ROOT, || for_all(planted))
         .test("containers::copy::what_changes_or_blocks_does_not_keep_it", ROOT, || for_all(restless))
+        .test("containers::copy::an_interrupt_leaves_nothing_half_written", ROOT, || for_all(interrupted))
         .test("containers::copy::owners_and_rights", ROOT, owners)
         .test("containers::copy::mistakes_are_told", ROOT, mistakes)
 }
@@ -312,6 +313,36 @@ fn restless(person: &Person) -> TestResult {
         assert!(ran.stderr.contains(said), "{path}: {}", ran.stderr);
         assert!(!home.join("special").exists());
     }
+    Ok(())
+}
+
+fn interrupted(person: &Person) -> TestResult {
+    let home = folder(person, "files")?;
+    let (large, to) = (home.join("large"), folder(person, "to")?);
+    // Nothing but holes: it takes no room, and long.
+    std::fs::File::create(&large)?.set_len(1 << 40)?;
+    std::os::unix::fs::chown(&large, person.uid, person.uid)?;
+    start(person, &["-v", &format!("{}:/machine", text(&home))], "sleep 600")?;
+    let half = || inside(person, "ls -A / /machine | grep -c '^\\.longshore' || true");
+    let arrived = || -> Result<usize, Stop> { Ok(std::fs::read_dir(&to)?.count()) };
+    for (words, is_in) in
+        [(["cp", text(&large), "box:/large"], true), (["cp", "box:/machine/large", text(&to)], false)]
+    {
+        let mut child = person.command(&words).stderr(Stdio::null()).spawn()?;
+        person.until("a part", || Ok(if is_in { half()? == "1\n" } else { arrived()? == 1 }))?;
+        let id = child.id().to_string();
+        longshore_testkit::run(std::process::Command::new("kill").args(["-INT", &id]), super::LIMIT)?
+            .succeeded()?;
+        assert_eq!(child.wait()?.code(), Some(130), "{words:?}");
+        person.until("the end of it", || Ok(half()? == "0\n" && arrived()? == 0))?;
+        assert_eq!(inside(person, "test -e /large; echo $?")?, "1\n");
+    }
+    // One that was killed outright is missed by its courier.
+    let mut child = person.command(&["cp", text(&large), "box:/large"]).spawn()?;
+    person.until("a part", || Ok(half()? == "1\n"))?;
+    child.kill()?;
+    child.wait()?;
+    person.until("the end of it", || Ok(half()? == "0\n"))?;
     Ok(())
 }
 
