@@ -89,20 +89,13 @@ impl Container {
             }
             record => record?,
         };
-        let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
         let deadline = Instant::now() + BOOKKEEPING;
         loop {
-            // What a killed monitor left is put right before the lock is taken, which tells others that somebody is at it.
-            let known = self.known(&record).map_err(problem)?;
-            if let Some(_alone) = self.watch().map_err(problem)? {
-                return self.remove_files(&record.name).map_err(problem);
-            }
-            let is_over = known.as_ref().is_some_and(|known| !is_alive(known.state.status));
-            if !force && !is_over {
-                return Err(RuntimeError::new(ACTION, &record.name, RuntimeErrorKind::Running));
-            }
-            if known.is_some_and(|known| is_alive(known.state.status)) {
-                self.stop(Some(Duration::ZERO))?;
+            match self.removed(&record, force, ACTION) {
+                Ok(true) => return Ok(()),
+                // With --rm its monitor removes it at its end, and may be first.
+                Err(_) if !self.folder.exists() => return Ok(()),
+                removed => removed.map(drop)?,
             }
             // It is just being started, or just written down.
             if Instant::now() > deadline {
@@ -110,6 +103,24 @@ impl Container {
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    /// Removes it if nobody else is at it; whether it did.
+    fn removed(&self, record: &Record, force: bool, action: &'static str) -> Result<bool, RuntimeError> {
+        let problem = |error: ContainerError| failed(action, &record.name)(error);
+        // What a killed monitor left is put right before the lock is taken, which tells others that somebody is at it.
+        let known = self.known(record).map_err(problem)?;
+        if let Some(_alone) = self.watch().map_err(problem)? {
+            return self.remove_files(&record.name).map(|()| true).map_err(problem);
+        }
+        let is_over = known.as_ref().is_some_and(|known| !is_alive(known.state.status));
+        if !force && !is_over {
+            return Err(RuntimeError::new(action, &record.name, RuntimeErrorKind::Running));
+        }
+        if known.is_some_and(|known| is_alive(known.state.status)) {
+            self.stop(Some(Duration::ZERO))?;
+        }
+        Ok(false)
     }
 
     /// Tells its monitor that it is to end for good. The file is empty: a full disk has room for that.

@@ -95,7 +95,8 @@ fn ports(settings: &ContainerSettings) -> impl Iterator<Item = String> {
 fn mounts(settings: &ContainerSettings, folder: &str) -> impl Iterator<Item = String> {
     settings.mounts.iter().map(move |mount| {
         let source = match &mount.source {
-            MountSource::Bind(path) => format!("bind {}", path.display().to_string().replace(folder, "$DIR")),
+            MountSource::Bind(path) => format!("bind {}", placed(&path.display().to_string(), folder)),
+
             MountSource::Volume(name) => format!("volume {}", name.as_deref().unwrap_or_default()),
             MountSource::Tmpfs { size, mode, .. } => {
                 format!("tmpfs {} {:o}", size.unwrap_or_default(), mode.unwrap_or_default())
@@ -103,6 +104,12 @@ fn mounts(settings: &ContainerSettings, folder: &str) -> impl Iterator<Item = St
         };
         format!("{} {source}{}", mount.target, if mount.read_only { " ro" } else { "" })
     })
+}
+
+/// A path as it is recorded, wherever the case stands.
+fn placed(path: &str, folder: &str) -> String {
+    let parent = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+    path.replace(folder, "$DIR").replace(parent, "$PARENT")
 }
 
 fn ulimits(settings: &ContainerSettings) -> impl Iterator<Item = String> {

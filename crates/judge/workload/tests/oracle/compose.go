@@ -66,7 +66,9 @@ func sorted(list []string) []string {
 }
 
 func container(project *types.Project, s types.ServiceConfig, folder string) *Container {
-	local := func(path string) string { return strings.ReplaceAll(path, folder, "$DIR") }
+	local := func(path string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(path, folder, "$DIR"), filepath.Dir(folder), "$PARENT")
+	}
 	c := &Container{
 		Image: s.Image, Entrypoint: s.Entrypoint, Command: s.Command, Folder: s.WorkingDir, User: s.User,
 		Groups: append([]string{}, s.GroupAdd...), Hostname: s.Hostname, ReadOnly: s.ReadOnly, Terminal: s.Tty, Interactive: s.StdinOpen,

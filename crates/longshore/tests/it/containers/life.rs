@@ -26,6 +26,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::an_init_collects_orphans", ROOT, init)
         .test("containers::life::pruning_leaves_its_layers", ROOT, pruning)
         .test("containers::life::one_that_is_being_started_is_removed", ROOT, removed_early)
+        .test("containers::life::one_that_removes_itself_may_be_removed_by_force", ROOT, removed_twice)
 }
 
 pub(super) fn for_all(check: fn(&Person) -> TestResult) -> TestResult {
@@ -412,5 +413,18 @@ fn removed_early() -> TestResult {
     assert_eq!(person.run(&["ps", "-aq"])?.stdout, "");
     let running = std::process::Command::new("pgrep").args(["-fx", &format!("sleep {mark}")]).output()?;
     assert_eq!(String::from_utf8_lossy(&running.stdout), "");
+    Ok(())
+}
+
+/// Its monitor removes it at its end, while whoever ended it does.
+fn removed_twice() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    for _ in 0..20 {
+        person
+            .contain(&["-d", "--rm", "--name", "twice", "--network", "none", IMAGE, "sleep", "100"])?
+            .succeeded()?;
+        person.run(&["rm", "-f", "twice"])?.succeeded()?;
+    }
+    assert_eq!(person.run(&["ps", "-a", "--quiet"])?.succeeded()?.stdout, "");
     Ok(())
 }
