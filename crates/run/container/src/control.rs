@@ -14,6 +14,9 @@ use crate::state::{TICK, is_alive};
 /// How long a monitor may take to write down what became of its container.
 const BOOKKEEPING: Duration = Duration::from_secs(5);
 
+/// How long a monitor that was about to start its program may take for that.
+const BETWEEN: Duration = Duration::from_millis(500);
+
 /// The file that says that it is to end for good.
 pub(crate) const STOP: &str = "stop";
 
@@ -33,6 +36,25 @@ impl Container {
         let ends = signal == Signal::KILL.as_raw() || signal == record.program.stop_signal;
         let marked = if ends { self.mark_stopped() } else { Ok(()) };
         marked.and_then(|()| self.send(&known.state, signal)).map_err(failed(ACTION, &record.name))
+    }
+
+    /// Passes a signal on from whoever is attached and wants it to end, as by Ctrl-C: also if the program ends otherwise, or runs just not, it is
+    /// not started again.
+    pub fn interrupt(&self, signal: i32) -> Result<(), RuntimeError> {
+        const ACTION: &str = "interrupt";
+        let (record, mut known) = self.alive(ACTION)?;
+        let problem = |error: ContainerError| failed(ACTION, &record.name)(error);
+        self.mark_stopped().map_err(problem)?;
+        // Between two runs its monitor has just seen that, or is about to start it.
+        let deadline = Instant::now() + BETWEEN;
+        while known.state.process.is_none() && Instant::now() < deadline {
+            std::thread::sleep(TICK);
+            match self.known(&record).map_err(problem)?.filter(|known| is_alive(known.state.status)) {
+                Some(now) => known = now,
+                None => return Ok(()),
+            }
+        }
+        self.send(&known.state, signal).map_err(problem)
     }
 
     /// Asks it to end, and kills it after `timeout`, or after the time that its settings name. It is not started again. One that has

@@ -62,6 +62,24 @@ impl Message {
         to.write_all(&whole)
     }
 
+    /// Takes the first out of what was read so far; `None` where it is not whole yet.
+    ///
+    /// Errors: it is none.
+    pub(crate) fn take(read: &mut Vec<u8>) -> io::Result<Option<Message>> {
+        let Some(length) = read.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
+        else {
+            return Ok(None);
+        };
+        if length > LONGEST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let whole = length as usize + 5;
+        let Some(mut bytes) = read.get(..whole) else { return Ok(None) };
+        let message = Message::receive(&mut bytes)?;
+        read.drain(..whole);
+        Ok(message)
+    }
+
     /// Receives one; `None` at the end.
     pub(crate) fn receive(from: &mut impl Read) -> io::Result<Option<Message>> {
         let mut head = [0; 5];
@@ -111,6 +129,14 @@ mod tests {
         for message in &messages {
             message.send(&mut bytes).unwrap();
         }
+        // Byte by byte, as it may come.
+        let (mut read, mut taken) = (Vec::new(), Vec::new());
+        for byte in &bytes {
+            read.push(*byte);
+            taken.extend(Message::take(&mut read).unwrap());
+        }
+        assert_eq!((taken.as_slice(), read.len()), (messages.as_slice(), 0));
+        assert!(Message::take(&mut vec![1, 255, 255, 255, 255]).is_err());
         let mut rest = bytes.as_slice();
         for message in messages {
             assert_eq!(Message::receive(&mut rest).unwrap(), Some(message));

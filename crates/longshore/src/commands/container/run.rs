@@ -9,7 +9,7 @@ use longshore_runtime::{RuntimeError, RuntimeErrorKind};
 use longshore_sandbox::Isolation;
 use longshore_snapshot::Snapshots;
 use longshore_store::Store;
-use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
 
 use super::settings::SettingsArgs;
 use super::terminal::{Raw, pass_input, pass_signals, size};
@@ -152,7 +152,10 @@ pub(super) fn follow(
             }
         } else {
             // It may have ended, which is seen elsewhere.
-            let _ = container.signal(signal);
+            let _ = match signal {
+                SIGINT | SIGTERM | SIGQUIT => container.interrupt(signal),
+                _ => container.signal(signal),
+            };
         }
     });
     let exit = loop {

@@ -3,6 +3,7 @@
 //! Each test runs as several people where that matters: root, a user to whom ids are lent, one who has a single id. The image is busybox
 //! alone, so no registry is needed. Every container is removed at the end, also when a test fails.
 
+mod attached;
 mod copy;
 mod copy_rules;
 mod docker;
@@ -26,7 +27,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = seccomp::add(starts::add(copy_rules::add(copy::add(suite))));
+    let suite = attached::add(seccomp::add(starts::add(copy_rules::add(copy::add(suite)))));
     logs::add(runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite)))))))
 }
 

@@ -206,6 +206,7 @@ impl Monitor {
             if self.is_stopped() {
                 return true;
             }
+            self.client.go_on();
             std::thread::sleep(
                 Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
             );

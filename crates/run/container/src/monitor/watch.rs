@@ -44,7 +44,19 @@ struct Watched {
     /// Input that the program has not taken yet. As long as there is some, no more is heard.
     pending: Vec<u8>,
     client: Option<UnixStream>,
+    /// What they said, and was not done yet.
+    heard: Vec<u8>,
     buffer: Vec<u8>,
+}
+
+/// What is to be waited for beside the container's outputs.
+#[derive(Clone, Copy)]
+struct Awaited<'w> {
+    /// The end of the program, the present health check's end and output.
+    handles: [Option<BorrowedFd<'w>>; 3],
+    most: Option<Duration>,
+    /// Whether the program may be held up for the client's sake.
+    may_hold: bool,
 }
 
 impl Monitor {
@@ -57,6 +69,7 @@ impl Monitor {
             is_terminal: terminal.is_some(),
             pending: Vec::new(),
             client: self.client.reader(),
+            heard: Vec::new(),
             buffer: vec![0; CHUNK],
         };
         if let Some(terminal) = terminal {
@@ -72,7 +85,8 @@ impl Monitor {
         loop {
             let wait = checks.as_ref().map(Checks::wait);
             let [check, said] = checks.as_ref().map_or([None, None], Checks::handles);
-            let ready = watched.wait([Some(running.handle.as_fd()), check, said], wait);
+            let handles = [Some(running.handle.as_fd()), check, said];
+            let ready = watched.wait(&self.client, Awaited { handles, most: wait, may_hold: true });
             self.take(&mut watched, &ready);
             if let Some(checks) = &mut checks
                 && checks.step(&self.record, &self.known)
@@ -88,7 +102,8 @@ impl Monitor {
         let exit = exit_status(running.collect());
         let deadline = Instant::now() + REMAINDER;
         while !watched.sources.is_empty() && Instant::now() < deadline {
-            let ready = watched.wait([None; 3], Some(deadline.saturating_duration_since(Instant::now())));
+            let most = Some(deadline.saturating_duration_since(Instant::now()));
+            let ready = watched.wait(&self.client, Awaited { handles: [None; 3], most, may_hold: false });
             self.take(&mut watched, &ready);
         }
         drop(helpers);
@@ -117,10 +132,11 @@ impl Monitor {
             }
         }
         if ready.client {
+            self.client.go_on();
             watched.hear(&self.client);
-        } else {
-            watched.give();
         }
+        watched.give();
+        watched.obey(&self.client);
     }
 }
 
@@ -132,16 +148,21 @@ struct Ready {
 }
 
 impl Watched {
-    fn wait(&self, handles: [Option<BorrowedFd<'_>>; 3], most: Option<Duration>) -> Ready {
+    fn wait(&self, client: &super::Client, awaited: Awaited<'_>) -> Ready {
+        let Awaited { handles, most, may_hold } = awaited;
         let ended = handles[0];
-        let client = self.client.as_ref().map(AsFd::as_fd).filter(|_| self.pending.is_empty());
-        let fixed: Vec<BorrowedFd<'_>> = handles.into_iter().chain([client]).flatten().collect();
-        let mut waits: Vec<PollFd<'_>> = fixed
-            .iter()
-            .copied()
-            .chain(self.sources.iter().map(|source| source.end.as_fd()))
-            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
-            .collect();
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, self.pending.is_empty());
+        flags.set(PollFlags::OUT, client.is_waiting());
+        let line = self.client.as_ref().map(AsFd::as_fd).filter(|_| !flags.is_empty());
+        let input = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+        let mut waits: Vec<PollFd<'_>> = handles.into_iter().flatten().map(input).collect();
+        let before_line = waits.len();
+        waits.extend(line.map(|line| PollFd::from_borrowed_fd(line, flags)));
+        let before_sources = waits.len();
+        let is_held = may_hold && client.is_behind();
+        let sources = if is_held { &[][..] } else { &self.sources[..] };
+        waits.extend(sources.iter().map(|source| input(source.end.as_fd())));
         if let Some(input) = self.input.as_ref().filter(|_| !self.pending.is_empty()) {
             waits.push(PollFd::new(input, PollFlags::OUT));
         }
@@ -153,45 +174,61 @@ impl Watched {
         // An interrupt is followed by the next wait; nothing else can be wrong with these descriptors.
         let _ = poll(&mut waits, most.as_ref());
         let is_ready = |index: usize| waits.get(index).is_some_and(|wait| !wait.revents().is_empty());
-        let sources = (0..self.sources.len()).filter(|index| is_ready(fixed.len() + index)).collect();
         Ready {
             ended: ended.is_some() && is_ready(0),
-            client: client.is_some() && is_ready(fixed.len() - 1),
-            sources,
+            client: line.is_some() && is_ready(before_line),
+            sources: (0..sources.len()).filter(|index| is_ready(before_sources + index)).collect(),
         }
     }
 
     /// Hears what whoever is attached has to say.
     fn hear(&mut self, client: &super::Client) {
-        let Some(from) = &mut self.client else { return };
-        match Message::receive(from) {
-            Ok(Some(Message::Input(bytes))) => {
-                self.pending = bytes;
-                self.give();
-            }
-            Ok(Some(Message::InputEnd)) => {
-                if self.is_terminal {
+        let Some(from) = self.client.as_ref().filter(|_| self.pending.is_empty()) else { return };
+        match rustix::io::read(from, &mut self.buffer) {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Ok(0) | Err(_) => self.hang_up(client),
+            Ok(count) => self.heard.extend(self.buffer.iter().take(count)),
+        }
+    }
+
+    /// They hung up: the program runs on, with an end to its input.
+    fn hang_up(&mut self, client: &super::Client) {
+        client.forget();
+        self.client = None;
+        if !self.is_terminal {
+            self.input = None;
+        }
+    }
+
+    /// Does what they said, until the program has to be waited for.
+    fn obey(&mut self, client: &super::Client) {
+        while self.pending.is_empty() {
+            match Message::take(&mut self.heard) {
+                Ok(None) => return,
+                Ok(Some(Message::Input(bytes))) => {
+                    self.pending = bytes;
+                    self.give();
+                }
+                Ok(Some(Message::InputEnd)) if self.is_terminal => {
                     self.pending = vec![4];
                     self.give();
-                } else {
-                    self.input = None;
+                }
+                Ok(Some(Message::InputEnd)) => self.input = None,
+                Ok(Some(Message::Size(rows, columns))) => self.resize(rows, columns),
+                _ => {
+                    self.heard.clear();
+                    self.hang_up(client);
+                    return;
                 }
             }
-            Ok(Some(Message::Size(rows, columns))) => {
-                if let Some(terminal) = self.input.as_ref().filter(|_| self.is_terminal) {
-                    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-                    // A program whose terminal has another size than is seen is no reason to stop.
-                    let _ = rustix::termios::tcsetwinsize(terminal, size);
-                }
-            }
-            // They hung up: the program runs on, with an end to its input.
-            _ => {
-                client.forget();
-                self.client = None;
-                if !self.is_terminal {
-                    self.input = None;
-                }
-            }
+        }
+    }
+
+    fn resize(&self, rows: u16, columns: u16) {
+        if let Some(terminal) = self.input.as_ref().filter(|_| self.is_terminal) {
+            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            // A program whose terminal has another size than is seen is no reason to stop.
+            let _ = rustix::termios::tcsetwinsize(terminal, size);
         }
     }
 
