@@ -8,7 +8,7 @@ use longshore_container::{Container, LogFollower};
 use longshore_runtime::{LogLine, LogStream, Status};
 
 use super::containers;
-use super::settings::duration;
+use super::moment::moment;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
@@ -27,13 +27,17 @@ pub(crate) struct LogsArgs {
     #[arg(long, short)]
     follow: bool,
 
-    /// Only what was written in this time, such as 10m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    since: Option<Duration>,
+    /// Only what was written since then: 10m for so long ago, 2026-01-02T15:04:05Z, a date, or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<SystemTime>,
 
-    /// Only this many lines from the end
-    #[arg(long, short = 'n', value_name = "LINES")]
-    tail: Option<usize>,
+    /// Only what was written until then, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<SystemTime>,
+
+    /// Only this many lines from the end, or all
+    #[arg(long, short = 'n', value_name = "LINES", default_value = "all", value_parser = tail, allow_hyphen_values = true)]
+    tail: Tail,
 
     /// Begin each line with its time
     #[arg(long, short)]
@@ -43,15 +47,33 @@ pub(crate) struct LogsArgs {
     container: String,
 }
 
+/// How many lines from the end; `None` is all.
+#[derive(Debug, Clone, Copy)]
+struct Tail(Option<usize>);
+
+/// A number, or all: a negative number is that, too, as for Docker.
+fn tail(text: &str) -> Result<Tail, String> {
+    match text.parse::<i64>() {
+        _ if text == "all" => Ok(Tail(None)),
+        Ok(number) => Ok(Tail(usize::try_from(number).ok())),
+        Err(_) => Err("expected a number of lines, or all".to_owned()),
+    }
+}
+
+impl LogsArgs {
+    fn is_wanted(&self, line: &LogLine) -> bool {
+        self.since.is_none_or(|since| line.time >= since) && self.until.is_none_or(|until| line.time <= until)
+    }
+}
+
 pub(crate) fn logs(arguments: &LogsArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let container = containers(context)?.find("read the log of", &arguments.container)?;
-    let since = arguments.since.and_then(|since| SystemTime::now().checked_sub(since));
     let mut follower = LogFollower::new(&container);
     let mut kept: VecDeque<LogLine> = VecDeque::new();
     follower.read(&mut |line| {
-        if since.is_none_or(|since| line.time >= since) {
+        if arguments.is_wanted(&line) {
             kept.push_back(line);
-            if arguments.tail.is_some_and(|tail| kept.len() > tail) {
+            if arguments.tail.0.is_some_and(|tail| kept.len() > tail) {
                 kept.pop_front();
             }
         }
@@ -84,7 +106,7 @@ fn follow(
         let state = container.state("follow");
         let mut lines = Vec::new();
         follower.read(&mut |line| lines.push(line))?;
-        for line in &lines {
+        for line in lines.iter().filter(|line| arguments.is_wanted(line)) {
             show(line, arguments.timestamps, ui)?;
         }
         if follower.has_missed() && !is_warned {
@@ -95,6 +117,10 @@ fn follow(
             Ok(state) if matches!(state.status, Status::Running | Status::Restarting) => {}
             // Ended, or removed with its end.
             _ => return Ok(()),
+        }
+        // Whatever comes now is too late.
+        if arguments.until.is_some_and(|until| SystemTime::now() > until) {
+            return Ok(());
         }
         if lines.is_empty() {
             std::thread::sleep(pause);

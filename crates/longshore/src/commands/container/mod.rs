@@ -6,6 +6,7 @@ mod exec;
 mod inspect;
 mod list;
 mod logs;
+mod moment;
 mod places;
 mod run;
 mod settings;

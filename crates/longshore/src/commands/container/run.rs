@@ -32,7 +32,7 @@ const NOT_RUN: Exit = Exit::Of(125);
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Leave it to itself, and print its id
-    #[arg(long, short, conflicts_with = "tty")]
+    #[arg(long, short)]
     detach: bool,
 
     /// Ask the registry for the image even if it is here

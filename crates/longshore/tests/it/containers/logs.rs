@@ -6,11 +6,10 @@ use super::{IMAGE, Person, Who};
 
 pub(super) fn add(suite: Suite) -> Suite {
     const ROOT: &[Requirement] = &[Requirement::Root];
-    suite.test("containers::logs::a_follower_sees_every_line_once", ROOT, followed).test(
-        "containers::logs::a_full_disk_hides_no_exit_code",
-        ROOT,
-        full_disk,
-    )
+    suite
+        .test("containers::logs::a_follower_sees_every_line_once", ROOT, followed)
+        .test("containers::logs::a_span_of_time_and_a_tail_are_chosen_as_with_docker", ROOT, chosen)
+        .test("containers::logs::a_full_disk_hides_no_exit_code", ROOT, full_disk)
 }
 
 /// While files change every few milliseconds.
@@ -27,6 +26,61 @@ fn followed() -> TestResult {
     // Of what is kept now the beginning is gone.
     let kept = person.run(&["logs", "wordy"])?.succeeded()?.stdout;
     assert!(expected.ends_with(&kept) && kept.len() < expected.len(), "{} lines", kept.lines().count());
+    Ok(())
+}
+
+fn chosen() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    // With a terminal and in the background at once: lines end as a terminal ends them.
+    let program = "test -t 1 && echo one; sleep 1.1; echo two";
+    person
+        .contain(&["-dt", "--name", "timed", "--network", "none", IMAGE, "sh", "-c", program])?
+        .succeeded()?;
+    person.run(&["wait", "timed"])?.succeeded()?;
+    let timed = person.run(&["logs", "-t", "timed"])?.succeeded()?.stdout;
+    let times: Vec<&str> = timed.lines().filter_map(|line| line.split(' ').next()).collect();
+    let [first, second] = times[..] else { return Err(Stop::failed(timed)) };
+    // To the second, without a zone, in the zone of TZ.
+    let local = second.split('.').next().unwrap_or_default();
+    let cases: &[(&[&str], &str)] = &[
+        (&["--tail", "all"], "one\r\ntwo\r\n"),
+        (&["--tail", "-1"], "one\r\ntwo\r\n"),
+        (&["-n", "1"], "two\r\n"),
+        (&["-n", "0"], ""),
+        (&["--since", first], "one\r\ntwo\r\n"),
+        (&["--since", second], "two\r\n"),
+        (&["--since", local], "two\r\n"),
+        (&["--until", first], "one\r\n"),
+        (&["--since", "2020-01-01", "--until", local], "one\r\n"),
+        (&["--since", "1577836800.5", "-n", "1"], "two\r\n"),
+        (&["--since", "1h", "--until", "59m"], ""),
+    ];
+    for (words, expected) in cases {
+        let words = [&["logs"], *words, &["timed"]].concat();
+        let ran =
+            longshore_testkit::run(person.command(&words).env("TZ", "UTC"), super::LIMIT)?.succeeded()?;
+        assert_eq!(ran.stdout, *expected, "{words:?}");
+    }
+    // Three hours east that is three hours earlier.
+    let words = ["logs", "--until", local, "timed"];
+    let east =
+        longshore_testkit::run(person.command(&words).env("TZ", "XYZ-3"), super::LIMIT)?.succeeded()?;
+    assert_eq!(east.stdout, "");
+    let refused = person.run(&["logs", "--since", "yesterday", "timed"])?;
+    assert!(
+        refused.status.code() == Some(2) && refused.stderr.contains("expected a duration"),
+        "{}",
+        refused.stderr
+    );
+
+    let taken = std::net::TcpListener::bind("0.0.0.0:0")?;
+    let port = format!("{}:80", taken.local_addr()?.port());
+    for network in ["host", "none"] {
+        let ran = person.contain(&["--rm", "--network", network, "-p", &port, IMAGE, "echo", "ran"])?;
+        let warned = format!("published ports are discarded with --network {network}");
+        assert!(ran.stderr.contains(&warned), "{}", ran.stderr);
+        assert_eq!(ran.succeeded()?.stdout, "ran\n");
+    }
     Ok(())
 }
 

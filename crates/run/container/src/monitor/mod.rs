@@ -136,6 +136,7 @@ impl Monitor {
                 let log = LogWriter::open(container.path("log"), &record.settings.log);
                 let mut state = record.created_state();
                 state.ports = ports.published();
+                state.warnings.extend(Ports::warning(&record));
                 let known = Known { state, monitor: std::process::id(), groups: Vec::new(), lost: 0 };
                 let attached = order.attached;
                 Ok(Monitor {

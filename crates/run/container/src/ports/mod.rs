@@ -12,8 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use longshore_runtime::{Protocol, PublishedPort};
+use longshore_runtime::{NetworkMode, Protocol, PublishedPort};
 use longshore_sandbox::{descriptor, start_self};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +40,12 @@ struct Errand {
 }
 
 impl Ports {
-    /// Listens at the ports of the machine.
+    /// Listens at the ports of the machine. Those of a container that has no network of its own are discarded.
     ///
     /// Errors: one is taken, or may not be had.
     pub(crate) fn listen(record: &Record) -> Result<Ports, Failure> {
         let mut listeners = Vec::new();
-        for port in &record.settings.ports {
+        for port in record.settings.ports.iter().filter(|_| record.settings.network == NetworkMode::Own) {
             if port.protocol == Protocol::Udp {
                 let hint = "publish a TCP port, or use --network host".to_owned();
                 let reason = "UDP ports cannot be published".to_owned();
@@ -55,6 +56,17 @@ impl Ports {
             listeners.push((listener, PublishedPort { host: taken, ..port.clone() }));
         }
         Ok(Ports { listeners })
+    }
+
+    /// What is to be said of ports that are discarded: Docker goes on without them, too.
+    pub(crate) fn warning(record: &Record) -> Option<String> {
+        let why = match record.settings.network {
+            NetworkMode::Own => return None,
+            NetworkMode::Host => "host: what the program listens at is the machine's",
+            NetworkMode::None => "none: nothing leads there",
+        };
+        let has_ports = !record.settings.ports.is_empty();
+        has_ports.then(|| format!("published ports are discarded with --network {why}"))
     }
 
     /// The ports, with those of the machine that were taken.
@@ -142,9 +154,17 @@ fn enter(control: &UnixStream) -> Result<Entered, String> {
         let received = descriptor::receive(control).map_err(|error| error.to_string())?;
         listeners.push((TcpListener::from(received.ok_or("a socket is missing")?), port));
     }
+    allow_many();
     let path = format!("/proc/{}/ns/net", errand.process);
     let network = std::fs::File::open(&path).map_err(|error| format!("cannot open {path}: {error}"))?;
     move_into_thread_name_spaces(network.as_fd(), ThreadNameSpaceType::NETWORK)
         .map_err(|error| format!("cannot enter the container's network: {error}"))?;
     Ok((listeners, errand.address))
+}
+
+/// Lets this process open as many files as it may: each connection takes two. Where that is refused, it may open as many as whoever
+/// started the container.
+fn allow_many() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
