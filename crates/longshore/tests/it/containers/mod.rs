@@ -11,6 +11,7 @@ mod go;
 mod life;
 mod logs;
 mod mistakes;
+mod ports;
 mod runbook;
 mod seccomp;
 mod sees;
@@ -27,7 +28,7 @@ use crate::conformance::bases;
 use crate::rungs::{copy_program, make_readable, open_folder};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let suite = attached::add(seccomp::add(starts::add(copy_rules::add(copy::add(suite)))));
+    let suite = ports::add(attached::add(seccomp::add(starts::add(copy_rules::add(copy::add(suite))))));
     logs::add(runbook::add(life::add(mistakes::add(docker::add(go::add(sees::add(suite)))))))
 }
 
