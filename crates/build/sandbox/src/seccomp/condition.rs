@@ -118,7 +118,7 @@ fn resolve(steps: &[(u16, u32, Way, Way)], skip: usize) -> Vec<Instruction> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::{Action, Program};
+    use super::super::program::{Action, Code, Program};
     use super::super::tests::answer;
     use super::*;
 
@@ -126,7 +126,8 @@ mod tests {
     fn holds(condition: &Condition, argument: u64, is_short: bool) -> bool {
         let mut program = Program::new();
         let rules = [(vec![condition.clone()], Action::Allow)];
-        program.machine(1, |part| part.by_arguments(7, &rules, Action::KillThread, is_short));
+        let code = Code::by_arguments(&rules, Action::KillThread, is_short);
+        program.machine(1, |part| part.tree(&[(0, Code::answer(Action::KillThread)), (7, code)]));
         let mut arguments = [0x5555_5555_5555_5555; 6];
         arguments[condition.index as usize] = argument;
         match answer(&program.finish(Action::Trap), 1, 7, arguments) {

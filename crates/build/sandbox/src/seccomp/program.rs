@@ -1,7 +1,8 @@
-//! An assembler for filter programs: for each machine a part, and in each part rules of which the first that matches decides.
+//! An assembler for filter programs: for each machine a part, and in each part a search for the number, or rules of which the first that
+//! matches decides.
 //!
-//! Jumps of the kernel's classic BPF reach 255 instructions, so every rule ends in its own return, and a jump only ever skips the rest
-//! of a rule. Numbers that are decided whatever the arguments cost nothing: the kernel runs the program for each number once and
+//! Jumps on a condition reach 255 instructions in the kernel's classic BPF, so every rule ends in its own return, and what is further is jumped to
+//! without one. Numbers that are decided whatever the arguments cost nothing: the kernel runs the program for each number once and
 //! remembers (Linux 5.11).
 
 use super::condition::Condition;
@@ -100,6 +101,58 @@ impl Program {
     }
 }
 
+/// Instructions that end in an answer, whichever way they go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Code(Vec<Instruction>);
+
+impl Code {
+    /// One answer, whatever the arguments.
+    pub(super) fn answer(action: Action) -> Code {
+        Code(vec![instruction(RETURN, 0, 0, action.value())])
+    }
+
+    /// The answer of the first of these whose conditions all hold, or else the last.
+    pub(super) fn by_arguments(
+        rules: &[(Vec<Condition>, Action)],
+        otherwise: Action,
+        is_short: bool,
+    ) -> Code {
+        let mut body = Part(Vec::new());
+        let mut rest = rules;
+        while let Some(((conditions, action), after)) = rest.split_first() {
+            let alike = values_alike(rest, is_short);
+            if alike.len() > 1 {
+                body.values(&rest[0].0[0], &alike, *action, is_short);
+                rest = &rest[alike.len()..];
+                continue;
+            }
+            body.rule(conditions, *action, is_short);
+            rest = after;
+        }
+        body.answer(otherwise);
+        Code(body.0)
+    }
+}
+
+fn tree(leaves: &[(u32, Code)]) -> Code {
+    let (lower, upper) = leaves.split_at(leaves.len() / 2);
+    let (Some(_), Some((first, _))) = (lower.first(), upper.first()) else {
+        return leaves.first().map_or(Code(Vec::new()), |(_, code)| code.clone());
+    };
+    let (mut below, mut above) = (tree(lower).0, tree(upper).0);
+    let length = below.len();
+    let mut code = match u8::try_from(length) {
+        Ok(length) => vec![instruction(AT_LEAST, length, 0, *first)],
+        Err(_) => {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            vec![instruction(AT_LEAST, 0, 1, *first), instruction(JUMP, 0, 0, length)]
+        }
+    };
+    code.append(&mut below);
+    code.append(&mut above);
+    Code(code)
+}
+
 /// The rules for one machine.
 pub(super) struct Part(Vec<Instruction>);
 
@@ -114,52 +167,11 @@ impl Part {
         self.answer(action);
     }
 
-    /// This number and all above.
-    pub(super) fn at_least(&mut self, number: u32, action: Action) {
-        self.0.push(instruction(AT_LEAST, 0, 1, number));
-        self.answer(action);
-    }
-
-    /// Numbers from one to another.
-    pub(super) fn range(&mut self, first: u32, last: u32, action: Action) {
-        if first == last {
-            return self.one(first, action);
-        }
-        self.0.push(instruction(AT_LEAST, 0, 2, first));
-        self.0.push(instruction(GREATER, 1, 0, last));
-        self.answer(action);
-    }
-
-    /// A number that is decided by its arguments: the first of these whose conditions all hold, or else the last.
-    pub(super) fn by_arguments(
-        &mut self,
-        number: u32,
-        rules: &[(Vec<Condition>, Action)],
-        otherwise: Action,
-        is_short: bool,
-    ) {
-        let mut body = Part(Vec::new());
-        let mut rest = rules;
-        while let Some(((conditions, action), after)) = rest.split_first() {
-            let alike = values_alike(rest, is_short);
-            if alike.len() > 1 {
-                body.values(&rest[0].0[0], &alike, *action, is_short);
-                rest = &rest[alike.len()..];
-                continue;
-            }
-            body.rule(conditions, *action, is_short);
-            rest = after;
-        }
-        body.answer(otherwise);
-        let length = u32::try_from(body.0.len()).unwrap_or(u32::MAX);
-        match u8::try_from(length) {
-            Ok(length) => self.0.push(instruction(EQUAL, 0, length, number)),
-            Err(_) => {
-                self.0.push(instruction(EQUAL, 1, 0, number));
-                self.0.push(instruction(JUMP, 0, 0, length));
-            }
-        }
-        self.0.append(&mut body.0);
+    /// What becomes of every number: each leaf is of its number and all above, up to the next one's. The first is of 0.
+    ///
+    /// A search by halves: the kernel runs the program for each number that there is when it is installed.
+    pub(super) fn tree(&mut self, leaves: &[(u32, Code)]) {
+        self.0.append(&mut tree(leaves).0);
     }
 
     /// An action where all conditions hold.

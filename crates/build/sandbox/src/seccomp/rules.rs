@@ -6,10 +6,11 @@
 //! that is written counts here; libseccomp's choice depends on how its tree grew.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::calls::{self, Call};
 use super::condition::{Comparison, Condition};
-use super::program::{Action, Part, Program};
+use super::program::{Action, Code, Part, Program};
 use super::{LAST_COMMON, MACHINES, X32, is_short};
 use crate::sys::Instruction;
 
@@ -64,29 +65,44 @@ impl Rules {
     }
 
     fn part(&self, part: &mut Part, column: usize, is_short: bool) {
+        let mut leaves = Leaves(Vec::new());
+        let mut next = 0;
+        for (number, decision) in self.decisions(column, is_short) {
+            self.undecided(&mut leaves, next..number, column);
+            leaves.push(
+                number,
+                match decision {
+                    Decision::Always(action) => Code::answer(action),
+                    Decision::ByArguments(rules) => Code::by_arguments(&rules, self.otherwise, is_short),
+                },
+            );
+            next = number.saturating_add(1);
+        }
+        self.undecided(&mut leaves, next..u32::MAX, column);
         if let Some(bit) = X32.filter(|_| column == 0) {
+            leaves.0.retain(|(first, _)| *first < bit);
+            let foreign = if self.x32 { Action::Error(ENOSYS) } else { Action::KillThread };
+            leaves.push(bit, Code::answer(foreign));
             if !self.x32 {
                 // A number that a tracer writes to have nothing done.
-                part.one(u32::MAX, self.otherwise);
-            }
-            let foreign = if self.x32 { Action::Error(ENOSYS) } else { Action::KillThread };
-            part.at_least(bit, foreign);
-        }
-        let decisions = self.decisions(column, is_short);
-        let mut always = Vec::new();
-        for (number, decision) in decisions {
-            match decision {
-                Decision::Always(action) => always.push((number, action)),
-                Decision::ByArguments(rules) => part.by_arguments(number, &rules, self.otherwise, is_short),
+                leaves.push(u32::MAX, Code::answer(self.otherwise));
             }
         }
-        for (first, last, action) in ranges(&always) {
-            part.range(first, last, action);
+        part.tree(&leaves.0);
+    }
+
+    /// Numbers that no rule decides: those that are newer than all that rules name fail as on an older kernel.
+    fn undecided(&self, leaves: &mut Leaves, numbers: Range<u32>, column: usize) {
+        if numbers.is_empty() {
+            return;
         }
-        if let Some(newest) = self.newest(column).filter(|_| !self.otherwise.is_permissive()) {
-            part.at_least(newest + 1, Action::Error(ENOSYS));
+        let newer = self.newest(column).filter(|_| !self.otherwise.is_permissive()).map(|newest| newest + 1);
+        if newer.is_none_or(|newer| numbers.start < newer) {
+            leaves.push(numbers.start, Code::answer(self.otherwise));
         }
-        part.all(self.otherwise);
+        if let Some(newer) = newer.filter(|newer| *newer < numbers.end) {
+            leaves.push(newer.max(numbers.start), Code::answer(Action::Error(ENOSYS)));
+        }
     }
 
     /// The highest number that any rule names.
@@ -132,14 +148,14 @@ fn decide(
 /// ENOSYS, as filters return it.
 pub(super) const ENOSYS: u16 = 38;
 
-/// Runs of numbers that follow each other and are treated alike.
-fn ranges(numbers: &[(u32, Action)]) -> Vec<(u32, u32, Action)> {
-    let mut ranges: Vec<(u32, u32, Action)> = Vec::new();
-    for (number, action) in numbers {
-        match ranges.last_mut() {
-            Some((_, last, same)) if *last + 1 == *number && same == action => *last = *number,
-            _ => ranges.push((*number, *number, *action)),
+/// What becomes of numbers from one on.
+struct Leaves(Vec<(u32, Code)>);
+
+impl Leaves {
+    /// From this number on; what is treated like the numbers before it goes on.
+    fn push(&mut self, first: u32, code: Code) {
+        if self.0.last().is_none_or(|(_, before)| *before != code) {
+            self.0.push((first, code));
         }
     }
-    ranges
 }
