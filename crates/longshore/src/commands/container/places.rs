@@ -20,7 +20,7 @@ pub(super) fn port(text: &str) -> Result<PublishedPort, SettingsError> {
     let (before, container) =
         ports.rsplit_once(':').map_or((None, ports), |(before, last)| (Some(before), last));
     let number =
-        |text: &str| text.parse::<u16>().map_err(|_| refused("expected [ADDRESS:][PORT:]PORT[/tcp]"));
+        |text: &str| text.parse::<u16>().map_err(|_| refused("expected [ADDRESS:][PORT:]PORT[/tcp|/udp]"));
     let container = number(container)?;
     if container == 0 {
         return Err(refused("port 0 of a container is none"));

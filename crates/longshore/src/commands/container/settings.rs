@@ -51,7 +51,7 @@ pub(super) struct SettingsArgs {
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
 
-    /// Port of this machine that leads to one of the container: [ADDRESS:][PORT:]PORT[/tcp]
+    /// Port of this machine that leads to one of the container: [ADDRESS:][PORT:]PORT[/tcp|/udp]
     #[arg(long, short, value_name = "HOST:CONTAINER")]
     publish: Vec<String>,
 

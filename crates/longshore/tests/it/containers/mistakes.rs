@@ -18,6 +18,8 @@ fn told() -> TestResult {
     let person = Person::new(Who::Root)?;
     let taken = std::net::TcpListener::bind("0.0.0.0:0")?;
     let port = format!("{}:80", taken.local_addr()?.port());
+    let bound = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let datagrams = format!("{}:53/udp", bound.local_addr()?.port());
     person.contain(&["-d", "--name", "here", "--network", "none", IMAGE, "sleep", "600"])?.succeeded()?;
     let cases: &[(&[&str], i32, &str)] = &[
         (&["none:1"], 125, "none:1"),
@@ -25,7 +27,8 @@ fn told() -> TestResult {
         (&["--rm", "--restart", "always", IMAGE, "true"], 125, "cannot be started again"),
         (&["--name", "x!", IMAGE, "true"], 125, "--name: `x!` is no name"),
         (&["-p", &port, IMAGE, "true"], 125, "is taken by process "),
-        (&["-p", "53:53/udp", IMAGE, "true"], 125, "--publish: UDP ports cannot be published"),
+        (&["-p", "53:53/sctp", IMAGE, "true"], 125, "the protocol is tcp or udp"),
+        (&["-p", &datagrams, IMAGE, "true"], 125, "is taken by process "),
         (&["-p", "x", IMAGE, "true"], 125, "--publish x: expected"),
         (&["-u", "nobody-knows", IMAGE, "true"], 125, "--user: the image has no user `nobody-knows`"),
         (&["--cap-add", "FLY", IMAGE, "true"], 125, "unknown capability `FLY`"),

@@ -6,9 +6,10 @@
 
 mod relay;
 mod taken;
+mod udp;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
@@ -25,7 +26,45 @@ use crate::record::Record;
 
 /// The listening sockets of a container's published ports.
 pub(crate) struct Ports {
-    listeners: Vec<(TcpListener, PublishedPort)>,
+    listeners: Vec<(Listener, PublishedPort)>,
+}
+
+/// A socket of the machine at a published port.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+impl Listener {
+    fn bind(address: SocketAddr, protocol: Protocol) -> std::io::Result<Listener> {
+        match protocol {
+            Protocol::Tcp => TcpListener::bind(address).map(Listener::Tcp),
+            Protocol::Udp => UdpSocket::bind(address).map(Listener::Udp),
+        }
+    }
+
+    fn from(descriptor: OwnedFd, protocol: Protocol) -> Listener {
+        match protocol {
+            Protocol::Tcp => Listener::Tcp(descriptor.into()),
+            Protocol::Udp => Listener::Udp(descriptor.into()),
+        }
+    }
+
+    fn address(&self) -> std::io::Result<SocketAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr(),
+            Listener::Udp(socket) => socket.local_addr(),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Udp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// What the process is told.
@@ -36,7 +75,7 @@ struct Errand {
     /// The address inside.
     address: Ipv4Addr,
     /// The port inside, for each listening socket.
-    ports: Vec<u16>,
+    ports: Vec<(u16, Protocol)>,
 }
 
 impl Ports {
@@ -46,13 +85,8 @@ impl Ports {
     pub(crate) fn listen(record: &Record) -> Result<Ports, Failure> {
         let mut listeners = Vec::new();
         for port in record.settings.ports.iter().filter(|_| record.settings.network == NetworkMode::Own) {
-            if port.protocol == Protocol::Udp {
-                let hint = "publish a TCP port, or use --network host".to_owned();
-                let reason = "UDP ports cannot be published".to_owned();
-                return Err(Failure::Setting("--publish".to_owned(), reason, Some(hint)));
-            }
             let listener = listen(port)?;
-            let taken = listener.local_addr().map(|address| address.port()).ok();
+            let taken = listener.address().map(|address| address.port()).ok();
             listeners.push((listener, PublishedPort { host: taken, ..port.clone() }));
         }
         Ok(Ports { listeners })
@@ -85,7 +119,7 @@ impl Ports {
         let mut program = start_self(PORTS);
         program.command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
         let mut helper = Helper(program.command.spawn().map_err(problem)?, None);
-        let ports = self.listeners.iter().map(|(_, port)| port.container).collect();
+        let ports = self.listeners.iter().map(|(_, port)| (port.container, port.protocol)).collect();
         let errand = serde_json::to_vec(&Errand { process, address, ports });
         let errand = errand.map_err(|error| problem(error.into()))?;
         Message::Order(errand).send(&mut &control).map_err(problem)?;
@@ -107,12 +141,14 @@ impl Ports {
     }
 }
 
-fn listen(port: &PublishedPort) -> Result<TcpListener, Failure> {
+fn listen(port: &PublishedPort) -> Result<Listener, Failure> {
     let number = port.host.unwrap_or(0);
     let address = port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = SocketAddr::new(address, number);
-    TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::PortTaken(address.to_string(), taken::by(number)),
+    Listener::bind(address, port.protocol).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::PortTaken(address.to_string(), taken::by(number, port.protocol))
+        }
         std::io::ErrorKind::PermissionDenied => Failure::Setting(
             "--publish".to_owned(),
             format!("port {number} may be opened by root alone"),
@@ -140,7 +176,7 @@ pub(crate) fn serve() -> i32 {
     }
 }
 
-type Entered = (Vec<(TcpListener, u16)>, Ipv4Addr);
+type Entered = (Vec<(Listener, u16)>, Ipv4Addr);
 
 fn enter(control: &UnixStream) -> Result<Entered, String> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
@@ -150,9 +186,9 @@ fn enter(control: &UnixStream) -> Result<Entered, String> {
     };
     let errand: Errand = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     let mut listeners = Vec::new();
-    for port in errand.ports {
+    for (port, protocol) in errand.ports {
         let received = descriptor::receive(control).map_err(|error| error.to_string())?;
-        listeners.push((TcpListener::from(received.ok_or("a socket is missing")?), port));
+        listeners.push((Listener::from(received.ok_or("a socket is missing")?, protocol), port));
     }
     allow_many();
     let path = format!("/proc/{}/ns/net", errand.process);

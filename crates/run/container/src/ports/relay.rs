@@ -1,4 +1,4 @@
-//! Bytes from one side to the other, of many connections, in one thread.
+//! Bytes from one side to the other, of many connections and datagrams, in one thread.
 //!
 //! Nothing here waits for one connection: sockets are made without waiting, and a connection that has much to move lets the others have their
 //! turn. Where there are no descriptors left, whoever comes waits in the kernel's queue until some are given back.
@@ -18,10 +18,13 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
-/// Bytes that are moved at once.
-const BUFFER: usize = 32 * 1024;
+use super::Listener;
+use super::udp::{BOUNDS, Datagrams};
+
+/// Bytes that are moved at once: as many as the longest datagram has.
+const BUFFER: usize = 64 * 1024;
 /// Pieces of this size that a connection may move before it is another's turn.
-const TURN: usize = 32;
+const TURN: usize = 16;
 /// Events that are taken at once.
 const EVENTS: usize = 256;
 /// How long nobody is accepted after a lack of descriptors, if none is given back before.
@@ -56,7 +59,8 @@ enum Progress {
 }
 
 struct Server<'s> {
-    listeners: &'s [(TcpListener, u16)],
+    listeners: Vec<(&'s TcpListener, u16)>,
+    datagrams: Vec<Datagrams<'s>>,
     address: Ipv4Addr,
     epoll: OwnedFd,
     connections: HashMap<u64, Rc<RefCell<Connection>>>,
@@ -68,26 +72,37 @@ struct Server<'s> {
 }
 
 /// Serves until the monitor is gone. Returns an exit code.
-pub(super) fn run(listeners: &[(TcpListener, u16)], address: Ipv4Addr, control: &UnixStream) -> i32 {
+pub(super) fn run(listeners: &[(Listener, u16)], address: Ipv4Addr, control: &UnixStream) -> i32 {
     match Server::new(listeners, address).and_then(|mut server| server.serve(control)) {
         Ok(()) => 0,
         Err(_) => 1,
     }
 }
 
-fn key(descriptor: &impl AsFd) -> u64 {
+pub(super) fn key(descriptor: &impl AsFd) -> u64 {
     u64::from(descriptor.as_fd().as_raw_fd().unsigned_abs())
 }
 
 impl Server<'_> {
-    fn new(listeners: &[(TcpListener, u16)], address: Ipv4Addr) -> io::Result<Server<'_>> {
+    fn new(all: &[(Listener, u16)], address: Ipv4Addr) -> io::Result<Server<'_>> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        for (listener, _) in listeners {
-            listener.set_nonblocking(true)?;
-            epoll::add(&epoll, listener, EventData::new_u64(key(listener)), EventFlags::IN)?;
+        let (mut listeners, mut datagrams) = (Vec::new(), Vec::new());
+        for (listener, port) in all {
+            match listener {
+                Listener::Tcp(listener) => {
+                    listener.set_nonblocking(true)?;
+                    epoll::add(&epoll, listener, EventData::new_u64(key(listener)), EventFlags::IN)?;
+                    listeners.push((listener, *port));
+                }
+                Listener::Udp(socket) => {
+                    let target = SocketAddr::from((address, *port));
+                    datagrams.push(Datagrams::new(socket, target, BOUNDS, &epoll)?);
+                }
+            }
         }
         Ok(Server {
             listeners,
+            datagrams,
             address,
             epoll,
             connections: HashMap::new(),
@@ -112,8 +127,9 @@ impl Server<'_> {
                 if ready == key(control) {
                     return Ok(());
                 }
-                match self.listeners.iter().find(|(listener, _)| key(listener) == ready) {
-                    Some((listener, port)) => self.accept(listener, *port)?,
+                match self.listeners.iter().find(|(listener, _)| key(listener) == ready).copied() {
+                    Some((listener, port)) => self.accept(listener, port)?,
+                    None if self.pump_datagrams(ready) => {}
                     None => self.pump(ready, event.flags),
                 }
             }
@@ -123,19 +139,31 @@ impl Server<'_> {
                     self.pump(key, EventFlags::empty());
                 }
             }
-            if self.paused.is_some_and(|until| Instant::now() >= until) {
+            let now = Instant::now();
+            if self.paused.is_some_and(|until| now >= until) {
                 self.listen()?;
+            }
+            for datagrams in &mut self.datagrams {
+                if datagrams.next_look().is_some_and(|next| now >= next) {
+                    datagrams.forget_idle(now);
+                }
             }
         }
     }
 
     /// How long nothing happens by itself.
     fn wait(&self) -> Option<Timespec> {
-        let until = if self.busy.is_empty() { self.paused } else { Some(Instant::now()) };
-        until.map(|until| {
+        let looks = self.datagrams.iter().filter_map(Datagrams::next_look);
+        let busy = (!self.busy.is_empty()).then(Instant::now);
+        looks.chain(self.paused).chain(busy).min().map(|until| {
             let wait = until.saturating_duration_since(Instant::now());
             Timespec { tv_sec: wait.as_secs().cast_signed(), tv_nsec: wait.subsec_nanos().into() }
         })
+    }
+
+    fn pump_datagrams(&mut self, ready: u64) -> bool {
+        let Server { datagrams, epoll, buffer, .. } = self;
+        datagrams.iter_mut().any(|datagrams| datagrams.pump(ready, epoll, buffer))
     }
 
     /// Accepts whoever waits. There is a socket for them before they are, so that nobody is accepted who cannot be served.
@@ -213,7 +241,7 @@ impl Server<'_> {
 
     /// Asks listeners no more for a while: as long as somebody waits there, they would be ready all the time.
     fn pause(&mut self) -> io::Result<()> {
-        for (listener, _) in self.listeners {
+        for (listener, _) in &self.listeners {
             let nothing = EventFlags::empty();
             epoll::modify(&self.epoll, listener, EventData::new_u64(key(listener)), nothing)?;
         }
@@ -223,7 +251,7 @@ impl Server<'_> {
 
     /// Asks them again.
     fn listen(&mut self) -> io::Result<()> {
-        for (listener, _) in self.listeners {
+        for (listener, _) in &self.listeners {
             epoll::modify(&self.epoll, listener, EventData::new_u64(key(listener)), EventFlags::IN)?;
         }
         self.paused = None;
@@ -232,7 +260,7 @@ impl Server<'_> {
 }
 
 /// Whether there are no descriptors, or no memory for one, left.
-fn is_lack(error: &io::Error) -> bool {
+pub(super) fn is_lack(error: &io::Error) -> bool {
     let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
     lacks.iter().any(|lack| error.raw_os_error() == Some(lack.raw_os_error()))
 }
@@ -332,7 +360,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (control, theirs) = UnixStream::pair().unwrap();
-        let relay = std::thread::spawn(move || run(&[(listener, port)], Ipv4Addr::LOCALHOST, &theirs));
+        let relay =
+            std::thread::spawn(move || run(&[(Listener::Tcp(listener), port)], Ipv4Addr::LOCALHOST, &theirs));
         (address, control, relay)
     }
 

@@ -1,14 +1,22 @@
-//! Which process has a port (proc_net(5): `/proc/net/tcp`).
+//! Which process has a port (proc_net(5): `/proc/net/tcp`, `/proc/net/udp`).
 
 use std::fs;
 
-/// State of a listening socket.
-const LISTENS: &str = "0A";
+use longshore_runtime::Protocol;
 
-/// The process that listens at a TCP port of the machine, as a person would name it; `None` where it cannot be found out.
-pub(super) fn by(port: u16) -> Option<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let inode = tables.iter().find_map(|table| listening(table, port))?;
+/// State of a TCP socket that listens.
+const LISTENS: &str = "0A";
+/// State of a UDP socket that is connected to nobody.
+const UNCONNECTED: &str = "07";
+
+/// The process that listens at a port of the machine, as a person would name it; `None` where it cannot be found out.
+pub(super) fn by(port: u16, protocol: Protocol) -> Option<String> {
+    let (paths, state) = match protocol {
+        Protocol::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], LISTENS),
+        Protocol::Udp => (["/proc/net/udp", "/proc/net/udp6"], UNCONNECTED),
+    };
+    let tables = paths.map(|path| fs::read_to_string(path).unwrap_or_default());
+    let inode = tables.iter().find_map(|table| listening(table, port, state))?;
     let socket = format!("socket:[{inode}]");
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(number) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -27,11 +35,11 @@ pub(super) fn by(port: u16) -> Option<String> {
 }
 
 /// The inode of the socket that listens at a port.
-fn listening(table: &str, port: u16) -> Option<&str> {
+fn listening<'t>(table: &'t str, port: u16, state: &str) -> Option<&'t str> {
     let wanted = format!("{port:04X}");
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let is_it = fields.get(1)?.rsplit(':').next()? == wanted && *fields.get(3)? == LISTENS;
+        let is_it = fields.get(1)?.rsplit(':').next()? == wanted && *fields.get(3)? == state;
         is_it.then(|| fields.get(9).copied())?
     })
 }
@@ -44,9 +52,12 @@ mod tests {
     fn whoever_listens_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let found = by(port).unwrap();
+        let found = by(port, Protocol::Tcp).unwrap();
         assert!(found.starts_with(&format!("process {} (", std::process::id())), "{found}");
         drop(listener);
-        assert_eq!(by(port), None);
+        assert_eq!(by(port, Protocol::Tcp), None);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert_eq!(by(port, Protocol::Udp), Some(found));
     }
 }
