@@ -3,8 +3,13 @@
 //! Source: the Compose specification ("env_file", ".env"), and compose-go's `dotenv`: a name, `=` or `:`, and a value, which may be in quotes
 //! and may then have several lines. Values without quotes and in double quotes know variables; single quotes keep all as it stands.
 
+use std::collections::HashMap;
+
 use super::Variables;
 use super::interpolate::expand;
+
+/// Bytes that the values of a file may come to: a few lines that name each other can come to more than any machine holds.
+const MOST_BYTES: usize = 16 << 20;
 
 /// A variable of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +22,7 @@ pub(super) struct Variable {
 /// Reads a file of variables. Errors: the byte at which what is wrong begins, and what it is.
 pub(super) fn parse(text: &str, outer: Variables<'_>) -> Result<Vec<Variable>, (usize, String)> {
     let mut found: Vec<Variable> = Vec::new();
+    let (mut latest, mut bytes) = (HashMap::new(), 0);
     let mut rest = text.trim_start_matches('\u{feff}');
     loop {
         rest = rest.trim_start();
@@ -42,16 +48,22 @@ pub(super) fn parse(text: &str, outer: Variables<'_>) -> Result<Vec<Variable>, (
                 return Err(wrong("expected NAME=VALUE"));
             }
             rest = rest.split_once('\n').map_or("", |(_, after)| after);
+            latest.insert(name.clone(), found.len());
             found.push(Variable { name, value: None });
             continue;
         };
         let earlier = |asked: &str| {
-            let own = found.iter().rev().find(|variable| variable.name == asked);
-            outer(asked).or_else(|| own.and_then(|variable| variable.value.clone()))
+            let own = || found.get(*latest.get(asked)?)?.value.clone();
+            outer(asked).or_else(own)
         };
         let (value, after) =
             value(after.trim_start_matches([' ', '\t']), &earlier).map_err(|reason| wrong(&reason))?;
         rest = after;
+        bytes += value.len();
+        if bytes > MOST_BYTES {
+            return Err(wrong(&format!("the values come to over {MOST_BYTES} bytes")));
+        }
+        latest.insert(name.clone(), found.len());
         found.push(Variable { name, value: Some(value) });
     }
 }
@@ -71,7 +83,7 @@ fn value<'t>(text: &'t str, variables: Variables<'_>) -> Result<(String, &'t str
             is_escaped = false;
             return None;
         }
-        is_escaped = c == '\\' && quote == '"';
+        is_escaped = c == '\\';
         (c == quote).then_some(at)
     });
     let end = end.ok_or("the quote is not closed")?;
@@ -81,7 +93,7 @@ fn value<'t>(text: &'t str, variables: Variables<'_>) -> Result<(String, &'t str
         return Err("something follows the quotes".to_owned());
     }
     let value = match quote {
-        '\'' => inner[..end].to_owned(),
+        '\'' => inner[..end].replace("\\'", "'"),
         _ => expand(&unescaped(&inner[..end]), variables)?,
     };
     Ok((value, after))
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn files_of_variables_are_read() {
-        let text = "# comment\nA=1\nexport B = two words # not this\nC='$A'\nD=\"$A\\n\\$A\"\nE\nF=\nG: yes\nH=\"a\nb\"\nI=${A}x\r\nJ=a#b\n";
+        let text = "# comment\nA=1\nexport B = two words # not this\nC='$A'\nD=\"$A\\n\\$A\"\nE\nF=\nG: yes\nH=\"a\nb\"\nI=${A}x\r\nJ=a#b\nK='it\\'s'\nL=100$\n";
         let found = parse(text, &|name| (name == "A").then(|| "outer".to_owned())).unwrap();
         let pairs: Vec<(&str, Option<&str>)> =
             found.iter().map(|one| (one.name.as_str(), one.value.as_deref())).collect();
@@ -131,6 +143,8 @@ mod tests {
                 ("H", Some("a\nb")),
                 ("I", Some("outerx")),
                 ("J", Some("a#b")),
+                ("K", Some("it's")),
+                ("L", Some("100$")),
             ]
         );
         for (text, at) in [("A=1\n=2", 4), ("A='x", 0), ("A B", 0), ("A='x' y", 0), ("A=${", 0)] {

@@ -15,6 +15,11 @@ use super::{DIALECT, Inputs, Loaded, Project, Variables, plain};
 
 /// Files within files: more is a mistake, or meant to be one.
 const DEEPEST: usize = 32;
+/// Files that are read: where each includes two, there would soon be more than anybody can wait for.
+const MOST_FILES: usize = 1_000;
+/// Bytes of all of them.
+const MOST_BYTES: usize = 64 << 20;
+
 pub(super) fn load(paths: &[PathBuf], inputs: Inputs<'_>) -> Loaded {
     let mut loader = Loader {
         inputs,
@@ -22,6 +27,8 @@ pub(super) fn load(paths: &[PathBuf], inputs: Inputs<'_>) -> Loaded {
         folders: HashMap::new(),
         findings: Findings::default(),
         files: HashMap::new(),
+        count: 0,
+        bytes: 0,
     };
     let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -57,11 +64,20 @@ struct Loader<'i> {
     findings: Findings,
     /// Files that were read, by path and by the folder that their paths are taken from.
     files: HashMap<(PathBuf, PathBuf), Option<Arc<Node>>>,
+    /// How many were read.
+    count: usize,
+    /// Their bytes.
+    bytes: usize,
 }
 
 impl Loader<'_> {
     fn problem(&self, problem: Problem) {
         self.findings.problem(problem);
+    }
+
+    /// Whether so much was read that nothing more is.
+    fn is_full(&self) -> bool {
+        self.count > MOST_FILES || self.bytes > MOST_BYTES
     }
 
     /// The files of a project over one another, with what they include.
@@ -97,6 +113,9 @@ impl Loader<'_> {
         if let Some(root) = self.files.get(&known) {
             return root.clone();
         }
+        if self.is_full() {
+            return None;
+        }
         let bytes = match (self.inputs.read)(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -105,6 +124,13 @@ impl Loader<'_> {
                 return None;
             }
         };
+        (self.count, self.bytes) = (self.count + 1, self.bytes + bytes.len());
+        if self.is_full() {
+            let span = from.unwrap_or_else(|| self.place_of(path));
+            let message = format!("with it there are over {MOST_FILES} files, or {MOST_BYTES} bytes of them");
+            self.problem(Problem::new(span, message));
+            return None;
+        }
         let source = self.sources.add(path, bytes);
         let here = Span { source, start: 0, end: 0 };
         self.folders.insert(source, folder.to_owned());
@@ -190,7 +216,11 @@ impl Loader<'_> {
         };
         let this = (path.to_owned(), name.to_owned());
         if within.contains(&this) || within.len() > DEEPEST {
-            self.problem(Problem::new(extends.span, format!("the service {name} extends itself")));
+            let message = match within.contains(&this) {
+                true => format!("the service {name} extends itself"),
+                false => format!("over {DEEPEST} services extend one another, up to {name}"),
+            };
+            self.problem(Problem::new(extends.span, message));
             return Some(own);
         }
         let text = |node: &Node| node.scalar().map(|scalar| scalar.text.clone());
@@ -232,12 +262,20 @@ impl Loader<'_> {
         };
         let own = without(root, "include");
         if within.iter().any(|outer| outer == path) || within.len() > DEEPEST {
-            self.problem(Problem::new(include.span, format!("{} includes itself", path.display())));
+            let message = match within.iter().any(|outer| outer == path) {
+                true => format!("{} includes itself", path.display()),
+                false => format!("over {DEEPEST} files include one another, up to {}", path.display()),
+            };
+            self.problem(Problem::new(include.span, message));
             return own;
         }
         within.push(path.to_owned());
         let mut taken = Arc::new(Node::new(include.span, Value::Mapping(Vec::new())));
         for item in include.items().to_vec() {
+            // It was told; what follows would be as much again.
+            if self.is_full() {
+                break;
+            }
             if let Some(other) = self.include(&item, folder, variables, within) {
                 taken = self.taken_over(&taken, &other);
             }
@@ -331,7 +369,9 @@ impl Loader<'_> {
             match environment::parse(&String::from_utf8_lossy(&bytes), outer) {
                 Ok(variables) => found.extend(variables),
                 Err((at, reason)) => {
-                    let source = self.sources.add(path, bytes.clone());
+                    // The place is one in the text, which is longer than the bytes where those are no UTF-8.
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let source = self.sources.add(path, text.into_bytes());
                     let at = u32::try_from(at).unwrap_or_default();
                     self.problem(Problem::new(Span { source, start: at, end: at + 1 }, reason));
                 }

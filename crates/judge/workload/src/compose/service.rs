@@ -195,7 +195,8 @@ fn variable_file(
     match environment::parse(&text, outer) {
         Ok(found) => found.into_iter().map(|variable| (variable.name, variable.value)).collect(),
         Err((at, reason)) => {
-            let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            // The place is one in the text, which is longer than the bytes where those are no UTF-8.
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
             service.findings.problem(Problem::new(span, format!("{}:{line}: {reason}", path.display())));
             Vec::new()
         }

@@ -1,6 +1,6 @@
 //! What a project as a whole must hold: sections that there are, services that have an image, names that lead somewhere.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::document::{Entry, Node, Problem, Span};
@@ -26,6 +26,11 @@ pub(super) fn whole(root: &Node, findings: &Findings) {
     }
     let services = root.get("services").map(|services| services.entries()).unwrap_or_default();
     for service in services {
+        if !is_name(&service.key) {
+            let message = format!("`{}` is no name of a service", service.key);
+            let hint = "names are of letters, digits, `.`, `_` and `-`";
+            findings.problem(Problem::new(service.key_span, message).hinted(hint));
+        }
         let has = |key: &str| service.value.get(key).is_some_and(|node| !node.is_null());
         if !has("image") && !has("build") && !has("provider") {
             let message = format!("services.{} has neither `image` nor `build`", service.key);
@@ -38,6 +43,12 @@ pub(super) fn whole(root: &Node, findings: &Findings) {
         references(root, service, findings);
     }
     cycles(services, findings);
+}
+
+/// Whether Compose takes it for the name of a service, a volume or the like.
+fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_part)
 }
 
 /// Names that lead to other parts of the project.
@@ -64,38 +75,39 @@ fn names(service: &Entry, key: &str) -> Vec<(String, Span)> {
 
 /// Tells services that wait for themselves.
 fn cycles(services: &[Entry], findings: &Findings) {
-    let mut known: HashSet<&str> = HashSet::new();
-    for service in services {
-        let mut path: Vec<&str> = Vec::new();
-        if let Some(span) = waits(services, &service.key, &mut path, &mut known) {
-            let message = format!("these services wait for each other: {}", path.join(", "));
-            findings.problem(Problem::new(span, message));
-            return;
+    let places: HashMap<&str, usize> =
+        services.iter().enumerate().map(|(at, service)| (service.key.as_str(), at)).collect();
+    let waits_for = |at: usize| -> Vec<usize> {
+        let names = names(&services[at], "depends_on").into_iter();
+        names.filter_map(|(name, _)| places.get(name.as_str()).copied()).collect()
+    };
+    // Who waits for whom, with those that are still to be looked at; there can be more of them than a stack holds.
+    let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
+    let (mut is_seen, mut is_within) = (vec![false; services.len()], vec![false; services.len()]);
+    for first in 0..services.len() {
+        let mut next = Some(first);
+        loop {
+            match next {
+                Some(at) if is_within[at] => {
+                    let from = path.iter().position(|(other, _)| *other == at).unwrap_or_default();
+                    let names: Vec<&str> =
+                        path[from..].iter().map(|(other, _)| services[*other].key.as_str()).collect();
+                    let message = format!("these services wait for each other: {}", names.join(", "));
+                    findings.problem(Problem::new(services[at].key_span, message));
+                    return;
+                }
+                Some(at) if !is_seen[at] => {
+                    (is_seen[at], is_within[at]) = (true, true);
+                    path.push((at, waits_for(at)));
+                }
+                _ => {}
+            }
+            let Some((at, waiting)) = path.last_mut() else { break };
+            next = waiting.pop();
+            if next.is_none() {
+                is_within[*at] = false;
+                path.pop();
+            }
         }
     }
-}
-
-/// Where a service waits for one that waits for it. `path` is who waits for whom; what is `known` leads nowhere.
-fn waits<'s>(
-    services: &'s [Entry],
-    name: &str,
-    path: &mut Vec<&'s str>,
-    known: &mut HashSet<&'s str>,
-) -> Option<Span> {
-    let service = services.iter().find(|service| service.key == name)?;
-    if known.contains(service.key.as_str()) {
-        return None;
-    }
-    if path.contains(&service.key.as_str()) {
-        return Some(service.key_span);
-    }
-    path.push(&service.key);
-    for (other, _) in names(service, "depends_on") {
-        if let Some(span) = waits(services, &other, path, known) {
-            return Some(span);
-        }
-    }
-    path.pop();
-    known.insert(&service.key);
-    None
 }

@@ -14,6 +14,9 @@ use crate::values::thousandths;
 use super::pod::Subject;
 use super::{DIALECT, Manifests, text};
 
+/// Bytes that Linux gives a program in one argument or variable (MAX_ARG_STRLEN).
+const MOST_BYTES: usize = 128 << 10;
+
 /// The data of a ConfigMap or Secret; `None` if it is not in the manifests.
 pub(super) fn data(manifests: &Manifests, kind: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
     let node = manifests.find(kind, name)?;
@@ -62,7 +65,7 @@ pub(super) fn environment(subject: &Subject<'_>, container: &Fields<'_>, lowered
             }
             None => {
                 let value = fields.string("value").unwrap_or_default();
-                Some(expand(&value, &lowered.settings.environment))
+                expanded(&value, lowered, item, container)
             }
         };
         fields.finish();
@@ -70,6 +73,16 @@ pub(super) fn environment(subject: &Subject<'_>, container: &Fields<'_>, lowered
             set(lowered, name, value);
         }
     }
+}
+
+/// A text with its variables expanded; `None`, and a problem, if it comes to more than a program can be given.
+pub(super) fn expanded(text: &str, lowered: &Lowered, node: &Node, container: &Fields<'_>) -> Option<String> {
+    let expanded = expand(text, &lowered.settings.environment);
+    if expanded.is_none() {
+        let message = format!("with its variables expanded, it has over {MOST_BYTES} bytes");
+        container.findings.problem(Problem::new(node.span, message));
+    }
+    expanded
 }
 
 fn set(lowered: &mut Lowered, name: String, value: String) {
@@ -193,7 +206,8 @@ fn limit(resource: &str, divisor: Option<u128>, resources: &Resources) -> Option
 }
 
 /// `$(NAME)` of the variables that are known so far; `$$(NAME)` is `$(NAME)`, and what is not known stays as it is.
-pub(super) fn expand(text: &str, known: &[(String, String)]) -> String {
+/// `None` if that comes to over [`MOST_BYTES`].
+fn expand(text: &str, known: &[(String, String)]) -> Option<String> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -215,9 +229,12 @@ pub(super) fn expand(text: &str, known: &[(String, String)]) -> String {
                 rest = after;
             }
         }
+        if expanded.len() > MOST_BYTES {
+            return None;
+        }
     }
     expanded.push_str(rest);
-    expanded
+    Some(expanded)
 }
 
 #[cfg(test)]
@@ -237,7 +254,10 @@ mod tests {
             ("$(A", "$(A"),
             ("100$", "100$"),
         ] {
-            assert_eq!(expand(text, &known), expected, "{text}");
+            assert_eq!(expand(text, &known).as_deref(), Some(expected), "{text}");
         }
+        let long = [("A".to_owned(), "x".repeat(100))];
+        assert_eq!(expand(&"$(A)".repeat(1_000), &long).map(|text| text.len()), Some(100_000));
+        assert_eq!(expand(&"$(A)".repeat(10_000), &long), None);
     }
 }

@@ -10,6 +10,7 @@ mod probes;
 mod security;
 mod volumes;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,8 +99,25 @@ impl Manifests {
                 let message = format!("the {kind} {} has no {path}.containers", self.name(&node));
                 self.problems.push(Problem::new(node.span, message));
             }
+            self.names(containers.map(|containers| containers.items()).unwrap_or_default());
         }
         self.objects.push(node);
+    }
+
+    /// Tells containers that cannot be told from others.
+    fn names(&mut self, containers: &[Arc<Node>]) {
+        let mut seen = HashSet::new();
+        for container in containers {
+            let message = match text(container, "name").filter(|name| !name.is_empty()) {
+                None => "the container has no `name`".to_owned(),
+                Some(name) if seen.contains(&name) => format!("there are two containers {name}"),
+                Some(name) => {
+                    seen.insert(name);
+                    continue;
+                }
+            };
+            self.problems.push(Problem::new(container.span, message));
+        }
     }
 
     /// The workloads, in the order of the files.

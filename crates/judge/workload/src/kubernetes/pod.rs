@@ -38,8 +38,8 @@ pub(super) fn lower(subject: &Subject<'_>, findings: &Findings) -> Lowered {
     environment::environment(subject, &container, &mut lowered);
     let words = |key| {
         let words: Vec<String> = container.strings(key);
-        let known = &lowered.settings.environment;
-        let expanded = words.iter().map(|word| environment::expand(word, known)).collect::<Vec<_>>();
+        let expand = |word: &String| environment::expanded(word, &lowered, subject.node, &container);
+        let expanded = words.iter().filter_map(expand).collect::<Vec<_>>();
         (!expanded.is_empty()).then_some(expanded)
     };
     // What is here the command is ENTRYPOINT in an image, and its arguments are CMD.

@@ -9,7 +9,7 @@ use crate::fields::Fields;
 use crate::lowered::{Content, Lowered, Note, Provided, ProvidedFile};
 use crate::values::thousandths;
 
-use super::environment::{data, expand, field};
+use super::environment::{data, expanded, field};
 use super::pod::Subject;
 use super::{DIALECT, text};
 
@@ -30,7 +30,8 @@ pub(super) fn mounts(subject: &Subject<'_>, pod: &Fields<'_>, container: &Fields
         let Some(mount) = Fields::of(item, path, container.findings, DIALECT) else { continue };
         let (name, target) = (mount.string("name"), mount.string("mountPath"));
         let read_only = mount.boolean("readOnly").unwrap_or_default();
-        let inner = mount.string("subPathExpr").map(|path| expand(&path, &lowered.settings.environment));
+        let inner = mount.string("subPathExpr");
+        let inner = inner.and_then(|path| expanded(&path, lowered, item, container));
         let inner = mount.string("subPath").or(inner).filter(|inner| !inner.is_empty());
         mount.known(&["mountPropagation", "recursiveReadOnly"]);
         mount.finish();

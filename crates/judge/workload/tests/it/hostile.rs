@@ -26,6 +26,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             bombs();
             Ok(())
         })
+        .test("hostile::projects_and_manifests_have_an_end", &[], || {
+            ends();
+            Ok(())
+        })
         .test("hostile::spans_are_what_was_written", &[], || {
             spans();
             Ok(())
@@ -92,6 +96,87 @@ fn bombs() {
     }
     let large = vec![b'#'; 17 << 20];
     assert!(read(0, &large).problems[0].message.contains("at most"));
+}
+
+/// What is said of a project whose files these are; the first is its own.
+fn said(files: &[(&str, &[u8])]) -> Vec<String> {
+    let read = |path: &Path| {
+        let found = files.iter().find(|(name, _)| Path::new(name) == path);
+        found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    let inputs = Inputs { read: &read, variable: &|_| None };
+    let loaded = load(&[PathBuf::from(files[0].0)], inputs);
+    let mut problems = loaded.problems.clone();
+    for service in loaded.project.services() {
+        problems.extend(loaded.project.service(&service.name, inputs).expect("it was listed").problems);
+    }
+    problems.into_iter().map(|problem| problem.message).collect()
+}
+
+/// What little text asks for is much, and is not done.
+fn ends() {
+    let one = b"services: {app: {image: a, env_file: app.env}}".as_slice();
+    // Invalid bytes are longer as text than they were.
+    let invalid = [b"A=".as_slice(), &[0xff; 50], b"\n=\n"].concat();
+    assert_eq!(said(&[("c", one), ("app.env", &invalid)]), ["app.env:2: expected NAME=VALUE"]);
+    assert_eq!(said(&[("c", b"services: {}"), ("./.env", &invalid)]), ["expected NAME=VALUE"]);
+
+    let mut bomb = "A0=xxxxxxxxxx\n".to_owned();
+    (1..40).for_each(|at| bomb.push_str(&format!("A{at}=${{A{0}}}${{A{0}}}\n", at - 1)));
+    let found = said(&[("c", one), ("app.env", bomb.as_bytes())]);
+    assert_eq!(found, ["app.env:18: with its variables replaced, the value has over 1048576 bytes"]);
+
+    let (last, shown) = (b"services: {app: {image: a}}".as_slice(), "over 1000 files");
+    let names: Vec<String> = (0..20).map(|at| at.to_string()).collect();
+    let texts: Vec<String> = (1..20).map(|at| format!("include: [{at}, {at}]")).collect();
+    let texts = names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_bytes()));
+    let mut files: Vec<(&str, &[u8])> = texts.collect();
+    files.push((&names[19], last));
+    let found = said(&files);
+    assert!(found.iter().any(|problem| problem.contains(shown)), "{found:?}");
+
+    let mut chain = "services:\n".to_owned();
+    for at in 0..30_000 {
+        chain.push_str(&format!("  s{at}: {{image: a, depends_on: [s{}]}}\n", (at + 1).min(29_999)));
+    }
+    let read = |path: &Path| match path == Path::new("c") {
+        true => Ok(chain.clone().into_bytes()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let problems = load(&[PathBuf::from("c")], Inputs { read: &read, variable: &|_| None }).problems;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].message, "these services wait for each other: s29999");
+
+    let escapes = b"services: {\"a\\e[31m\": {image: a}}";
+    assert_eq!(said(&[("c", escapes)]), ["`a\u{1b}[31m` is no name of a service"]);
+    manifests_end();
+}
+
+fn manifests_end() {
+    let container = |rest: &str| {
+        let text = format!("kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{rest}]}}\n");
+        let mut manifests = Manifests::default();
+        manifests.add(Path::new("all.yaml"), text.into_bytes());
+        let mut problems = manifests.problems.clone();
+        let workloads = manifests.workloads();
+        let lowered = workloads.iter().filter_map(|one| manifests.container(one, "a"));
+        problems.extend(lowered.flat_map(|lowered| lowered.problems));
+        problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    // A container that cannot be named would not be tested, and nobody would know.
+    for (text, message) in [
+        ("{image: a}", "the container has no `name`"),
+        ("{name: '', image: a}", "the container has no `name`"),
+        ("a", "the container has no `name`"),
+        ("{name: a, image: a}, {name: a, image: b}", "there are two containers a"),
+    ] {
+        assert_eq!(container(text), [message], "{text}");
+    }
+    let variables: Vec<String> =
+        (1..40).map(|at| format!("{{name: A{at}, value: $(A{0})$(A{0})}}", at - 1)).collect();
+    let text = format!("{{name: a, env: [{{name: A0, value: xxxxxxxxxx}}, {}]}}", variables.join(", "));
+    let found = container(&text);
+    assert_eq!(found[0], "with its variables expanded, it has over 131072 bytes");
 }
 
 fn spans() {
