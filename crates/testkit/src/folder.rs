@@ -4,8 +4,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
+
+/// Folders that are removed after the last test.
+static SHARED: Mutex<Vec<Folder>> = Mutex::new(Vec::new());
 
 /// A temporary folder that is removed on drop, whatever modes a test gave to what is in it.
 #[derive(Debug)]
@@ -24,6 +28,19 @@ impl Folder {
         let folder = Folder::new()?;
         copy_tree(&example(name), folder.path())?;
         Ok(folder)
+    }
+
+    /// The same folder for all tests of a [`crate::Suite`], which removes it when they have run: what a static holds is never dropped. Its path.
+    #[must_use]
+    pub fn until_end(self) -> PathBuf {
+        let path = self.path().to_owned();
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        path
+    }
+
+    /// Removes the folders that all tests shared.
+    pub(crate) fn remove_shared() {
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Where it is.
@@ -135,6 +152,14 @@ fn make_writable(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_folder_stays_until_the_end() {
+        let path = Folder::new().unwrap().until_end();
+        assert!(path.is_dir());
+        Folder::remove_shared();
+        assert!(!path.exists());
+    }
 
     #[test]
     fn a_copied_example_is_whole_and_a_read_only_folder_goes_away() {

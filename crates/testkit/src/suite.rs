@@ -92,6 +92,7 @@ impl Suite {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let conclusion = libtest_mimic::run(&Arguments::from_args(), self.trials);
+        crate::Folder::remove_shared();
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines = format!("{} skipped\n", skipped.len());
         for (name, reason) in skipped.iter() {

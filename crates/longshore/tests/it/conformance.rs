@@ -35,17 +35,14 @@ fn runnable() -> TestResult {
 
 /// The base images, made once for all tests.
 pub(crate) fn bases() -> Result<&'static Bases, Stop> {
-    static BASES: OnceLock<Result<(Folder, Bases), Stop>> = OnceLock::new();
-    let made = BASES.get_or_init(|| {
-        let folder = Folder::new()?;
-        match Bases::make(&folder.join("bases")) {
-            Ok(bases) => Ok((folder, bases)),
-            Err(BasesError::Missing(skip)) => Err(skip.into()),
-            Err(error) => Err(error.into()),
-        }
+    static BASES: OnceLock<Result<Bases, Stop>> = OnceLock::new();
+    let made = BASES.get_or_init(|| match Bases::make(&Folder::new()?.until_end().join("bases")) {
+        Ok(bases) => Ok(bases),
+        Err(BasesError::Missing(skip)) => Err(skip.into()),
+        Err(error) => Err(error.into()),
     });
     match made {
-        Ok((_, bases)) => Ok(bases),
+        Ok(bases) => Ok(bases),
         Err(Stop::Skipped(reason)) => Err(Stop::Skipped(reason.clone())),
         Err(Stop::Failed(message)) => Err(Stop::failed(message.clone())),
     }

@@ -30,10 +30,10 @@ pub(super) fn add(suite: Suite) -> Suite {
 
 /// The guide's image, built once as root: building as others is another test's.
 fn image() -> Result<PathBuf, Stop> {
-    static BUILT: OnceLock<Result<(Folder, PathBuf), Stop>> = OnceLock::new();
+    static BUILT: OnceLock<Result<PathBuf, Stop>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let folder = open_folder()?;
-        let user = Longshore::at(env!("CARGO_BIN_EXE_longshore"))?.inside(folder.path());
+        let folder = open_folder()?.until_end();
+        let user = Longshore::at(env!("CARGO_BIN_EXE_longshore"))?.inside(&folder);
         let context =
             |name: &str| format!("{name}=oci-layout://{}:{name}", distributions::folder().display());
         let (golang, alpine) = (context(GOLANG), context(ALPINE));
@@ -45,10 +45,10 @@ fn image() -> Result<PathBuf, Stop> {
         let archive = folder.join("myapp.tar");
         user.run(["image", "save", "myapp:latest", "-o", &archive.display().to_string()])?.succeeded()?;
         std::fs::set_permissions(&archive, std::fs::Permissions::from_mode(0o644))?;
-        Ok((folder, archive))
+        Ok(archive)
     });
     match built {
-        Ok((_, archive)) => Ok(archive.clone()),
+        Ok(archive) => Ok(archive.clone()),
         Err(Stop::Skipped(reason)) => Err(Stop::Skipped(reason.clone())),
         Err(Stop::Failed(message)) => Err(Stop::failed(message.clone())),
     }
