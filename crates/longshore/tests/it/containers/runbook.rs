@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use longshore_testkit::{Folder, Longshore, Requirement, Stop, Suite, TestResult, distributions, example};
+use longshore_testkit::{Longshore, Requirement, Stop, Suite, TestResult, distributions, example};
 
 use super::{Person, Who};
 use crate::rungs::open_folder;
