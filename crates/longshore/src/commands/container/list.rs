@@ -1,6 +1,6 @@
 //! `longshore ps`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use longshore_runtime::{ContainerState, HealthStatus, Protocol, PublishedPort, Status};
@@ -10,7 +10,7 @@ use super::containers;
 use crate::arguments::OutputArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::ui::{Align, CommandError, Report, Table, Ui, ago};
+use crate::ui::{Align, CommandError, Report, Table, Ui};
 
 /// List containers
 #[derive(Debug, Args)]
@@ -95,11 +95,32 @@ impl Report for PsReport {
 }
 
 fn since(time: SystemTime) -> String {
-    ago(time.elapsed().unwrap_or_default())
+    format!("{} ago", lasting(time.elapsed().unwrap_or_default()))
+}
+
+/// A duration as Docker puts it, which scripts look for (docker/go-units: `HumanDuration`).
+fn lasting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    // Hours are rounded, everything else is cut off.
+    let hours = (seconds + 1_800) / 3_600;
+    match (seconds, hours) {
+        (0, _) => "Less than a second".to_owned(),
+        (1, _) => "1 second".to_owned(),
+        (2..60, _) => format!("{seconds} seconds"),
+        (60..120, _) => "About a minute".to_owned(),
+        (120..3_600, _) => format!("{} minutes", seconds / 60),
+        (_, ..=1) => "About an hour".to_owned(),
+        (_, 2..48) => format!("{hours} hours"),
+        (_, 48..336) => format!("{} days", hours / 24),
+        (_, 336..1_440) => format!("{} weeks", hours / 24 / 7),
+        (_, 1_440..17_520) => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
 }
 
 /// A container's state in words, as Docker puts it.
 pub(super) fn status(state: &ContainerState) -> String {
+    let up = |time: SystemTime| lasting(time.elapsed().unwrap_or_default());
     let since = |time: Option<SystemTime>| time.map_or_else(|| "-".to_owned(), since);
     let code = state.exit.as_ref().map_or(0, |exit| exit.code);
     match state.status {
@@ -111,7 +132,7 @@ pub(super) fn status(state: &ContainerState) -> String {
                 Some(HealthStatus::Healthy) => " (healthy)",
                 Some(HealthStatus::Unhealthy) => " (unhealthy)",
             };
-            format!("Up, started {}{health}", since(state.started))
+            format!("Up {}{health}", state.started.map_or_else(|| "-".to_owned(), up))
         }
         Status::Restarting => format!("Restarting ({code}) {}", since(state.finished)),
         Status::Exited => format!("Exited ({code}) {}", since(state.finished)),
@@ -127,4 +148,33 @@ pub(super) fn port(port: &PublishedPort) -> String {
         Protocol::Udp => "udp",
     };
     format!("{address}:{}->{}/{protocol}", port.host.unwrap_or(0), port.container)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_dockers() {
+        for (seconds, expected) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "About a minute"),
+            (119, "About a minute"),
+            (120, "2 minutes"),
+            (3_599, "59 minutes"),
+            (3_600, "About an hour"),
+            (5_399, "About an hour"),
+            (5_400, "2 hours"),
+            (47 * 3_600, "47 hours"),
+            (48 * 3_600, "2 days"),
+            (14 * 86_400, "2 weeks"),
+            (59 * 86_400, "8 weeks"),
+            (60 * 86_400, "2 months"),
+            (730 * 86_400, "2 years"),
+        ] {
+            assert_eq!(lasting(Duration::from_secs(seconds)), expected, "{seconds}");
+        }
+    }
 }

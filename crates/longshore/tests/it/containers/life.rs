@@ -108,10 +108,7 @@ fn whole(person: &Person) -> TestResult {
     assert_eq!(id.trim().len(), 64, "{id}");
     person.until("the program", || Ok(person.run(&["logs", "life"])?.stdout == "ready\n"))?;
     let listed = person.run(&["ps"])?.succeeded()?.stdout;
-    assert!(
-        listed.lines().count() == 2 && listed.contains("life") && listed.contains("Up, started"),
-        "{listed}"
-    );
+    assert!(listed.lines().count() == 2 && listed.contains("life") && listed.contains("  Up "), "{listed}");
 
     let exec = person.run(&["exec", "-e", "C=d", "-w", "/tmp", "life", "sh", "-c", "echo $A$C; pwd; exit 4"]);
     let exec = exec?;
