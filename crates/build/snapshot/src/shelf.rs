@@ -14,6 +14,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -190,6 +191,9 @@ impl Shelf {
             let draft = DraftFolder { path, renamed: false, _lock: lock };
             let tree = draft.tree();
             fs::create_dir(&tree).map_err(SnapshotError::of("create the folder", &tree))?;
+            // It may become the root of a file system, which every user in it enters, whatever this process's mask is.
+            fs::set_permissions(&tree, fs::Permissions::from_mode(0o755))
+                .map_err(SnapshotError::of("create the folder", &tree))?;
             return Ok(draft);
         }
     }

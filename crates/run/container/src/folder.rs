@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use longshore_files::{create_folders, remove_tree, write_unsynced};
@@ -133,6 +134,10 @@ impl Containers {
         for name in ["upper", "work"] {
             let path = container.folder.join(name);
             fs::create_dir(&path).map_err(ContainerError::at("create", &path)).map_err(problem)?;
+            // The upper folder's mode is that of the container's root, which every user of the image enters, whatever this process's mask is.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .map_err(ContainerError::at("create", &path))
+                .map_err(problem)?;
         }
         container.write(RECORD, record).map_err(problem)?;
         Ok(container)
