@@ -103,7 +103,8 @@ pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile
         return dockerfile(error, source);
     }
     if let Some(error) = error.downcast_ref::<crate::commands::WorkloadError>() {
-        return error.problems.iter().map(|problem| deployment(&error.sources, problem)).collect();
+        let shown = error.problems.iter().take(crate::commands::WorkloadError::SHOWN);
+        return shown.map(|problem| deployment(&error.sources, problem)).collect();
     }
     match error.downcast_ref::<longshore_project::ProjectError>() {
         Some(longshore_project::ProjectError::Malformed { path, source }) => {
@@ -115,9 +116,15 @@ pub(super) fn excerpts(error: &(dyn Error + 'static), source: Option<&SourceFile
 
 fn deployment(sources: &longshore_workload::Sources, problem: &longshore_workload::Problem) -> Excerpt {
     let span = problem.span;
+    let mut text = sources.bytes(span).to_vec();
+    let marked = text.get_mut(span.start as usize..span.end as usize).filter(|_| problem.is_secret);
+    // Where it stands is shown, and not what.
+    for byte in marked.into_iter().flatten().filter(|byte| **byte != b'\n') {
+        *byte = b'*';
+    }
     Excerpt {
         path: sources.path(span).unwrap_or(Path::new("")).to_owned(),
-        text: Some(sources.bytes(span).to_vec()),
+        text: Some(text),
         mark: Mark::Bytes(span.start as usize..span.end as usize),
         label: problem.message.clone(),
         hint: problem.hint.clone(),

@@ -234,6 +234,16 @@ fn deployments() -> TestResult {
     assert!(ran.stdout.contains("the ConfigMap settings"), "{}", ran.stdout);
     assert!(ran.stdout.contains("not as deployed"), "{}", ran.stdout);
 
+    // More seconds than a clock counts.
+    let patient = MANIFEST.replace(
+        "      containers:\n",
+        "      terminationGracePeriodSeconds: 9223372036854775807\n      containers:\n",
+    );
+    assert_ne!(patient, MANIFEST);
+    let patient = folder.write("patient.yaml", patient)?;
+    let ran = user.run(["test", "shop:1", "--k8s", &patient.display().to_string()])?.succeeded()?;
+    assert!(ran.stdout.contains("✓ drains and exits 0"), "{}", ran.stdout);
+
     let root = folder.write("root.yaml", MANIFEST.replace("runAsUser: 4321", "runAsUser: 0"))?;
     let ran = user.run(["test", "shop:1", "--k8s", &root.display().to_string()])?.expect_code(3)?;
     assert!(ran.stdout.contains("✗ is admitted with runAsNonRoot"), "{}", ran.stdout);
@@ -304,5 +314,22 @@ fn wrong_deployments() -> TestResult {
     let none = file("none.yaml", "kind: Service\nmetadata: {name: x}\n")?;
     let said = refused("--k8s", &none, &[])?;
     assert!(said.contains("none.yaml has no workload"), "{said}");
+
+    // What was put into a Secret in plain text is not shown, only where it stands.
+    let secret = "kind: Secret\nmetadata: {name: s}\ndata: {password: my hunter2}\n";
+    let secret = file("secret.yaml", secret)?;
+    let said = refused("--k8s", &secret, &[])?;
+    assert!(said.contains("secret.yaml:3:18") && said.contains("data: {password: **********}"), "{said}");
+    assert!(!said.contains("hunter"), "{said}");
+    let many: String = (0..200_000).map(|at| format!("k{at}: 1\n")).collect();
+    let many = file("many.yaml", &many)?;
+    let said = refused("--compose", &many, &[])?;
+    assert!(said.contains("has 200000 mistakes, of which the first 20 are shown"), "{}", said.len());
+    assert_eq!(said.matches("many.yaml:").count(), 20, "{said}");
+    let outside = "kind: ConfigMap\nmetadata: {name: c}\ndata: {\"../../x\": y}\n---\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: [{name: v, configMap: {name: c}}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /c}]}]}\n";
+    let outside = file("outside.yaml", outside)?;
+    let said = refused("--k8s", &outside, &[])?;
+    assert!(said.contains("cannot provide /c for outside.yaml: Pod/p"), "{said}");
+    assert!(said.contains("`../../x` is no path within a volume"), "{said}");
     Ok(())
 }

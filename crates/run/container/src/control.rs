@@ -174,7 +174,8 @@ impl Container {
         record: &Record,
         timeout: Option<Duration>,
     ) -> Result<Option<End>, ContainerError> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        // One that is further away than a clock counts is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
             let known = match self.known(record) {

@@ -252,7 +252,8 @@ impl Runtime for EngineRuntime<'_> {
     }
 
     fn wait(&self, container: &str, timeout: Option<Duration>) -> Result<Option<ExitStatus>, RuntimeError> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        // One that is further away than a clock counts is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             if let Some(exit) = self.inspect(container)?.exit {
                 return Ok(Some(exit));

@@ -76,7 +76,7 @@ pub(super) fn expand(text: &str, variables: Variables<'_>) -> Result<String, Str
             expanded.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing(after)?.ok_or_else(|| format!("`${{{after}`: the brace is not closed"))?;
+            let end = closing(after)?.ok_or("the brace after a `$` is not closed")?;
             expanded.push_str(&braced(&after[..end], variables)?);
             rest = &after[end + 1..];
         } else {
@@ -126,7 +126,7 @@ fn name_length(text: &str) -> usize {
 fn braced(inner: &str, variables: Variables<'_>) -> Result<String, String> {
     let end = name_length(inner);
     let (name, rest) = inner.split_at(end);
-    let wrong = || format!("`${{{inner}}}` is no variable");
+    let wrong = || "what stands in the braces after a `$` is no variable".to_owned();
     if name.is_empty() {
         return Err(wrong());
     }

@@ -371,9 +371,11 @@ impl Loader<'_> {
                 Err((at, reason)) => {
                     // The place is one in the text, which is longer than the bytes where those are no UTF-8.
                     let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let line = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default().len();
                     let source = self.sources.add(path, text.into_bytes());
-                    let at = u32::try_from(at).unwrap_or_default();
-                    self.problem(Problem::new(Span { source, start: at, end: at + 1 }, reason));
+                    let place = |at: usize| u32::try_from(at).unwrap_or_default();
+                    let span = Span { source, start: place(at), end: place(at + line) };
+                    self.problem(Problem::new(span, reason).secret());
                 }
             }
         }

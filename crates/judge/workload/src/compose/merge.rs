@@ -4,6 +4,7 @@
 //! replaced. Commands and health checks are replaced whole. What is a list of names with values, or a mapping of them, is merged by name;
 //! ports, mounts, secrets by where they lead. `!reset` takes a value away, `!override` replaces it whole.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::document::{Entry, Node, Scalar, Value};
@@ -120,9 +121,13 @@ pub(super) fn named(node: &Arc<Node>) -> Arc<Node> {
                 Node::new(item.span, Value::Scalar(Scalar { text: String::new(), plain: true })),
             ),
         };
-        entries.retain(|entry| entry.key != name);
         entries.push(Entry { key: name, key_plain: false, key_span: item.span, value: Arc::new(value) });
     }
+    // The last of a name counts.
+    let mut seen = HashSet::new();
+    entries.reverse();
+    entries.retain(|entry| seen.insert(entry.key.clone()));
+    entries.reverse();
     Arc::new(Node::new(node.span, Value::Mapping(entries)))
 }
 

@@ -1,5 +1,6 @@
 //! A service as the settings of a container.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use longshore_runtime::{
@@ -144,12 +145,13 @@ fn variables(service: &Fields<'_>, places: &Places<'_>) -> Vec<(String, String)>
         found.extend(variable_file(file, (service, "env_file"), places, &outer));
     }
     found.extend(optional_pairs(service, "environment"));
-    let mut variables: Vec<(String, String)> = Vec::new();
-    for (name, value) in found {
-        variables.retain(|(earlier, _)| *earlier != name);
-        variables.extend(value.or_else(|| outer(&name)).map(|value| (name, value)));
-    }
-    variables
+    // The last of a name counts.
+    let mut seen = HashSet::new();
+    found.reverse();
+    found.retain(|(name, _)| seen.insert(name.clone()));
+    found.reverse();
+    let value = |(name, value): (String, Option<String>)| Some((value.or_else(|| outer(&name))?, name));
+    found.into_iter().filter_map(value).map(|(value, name)| (name, value)).collect()
 }
 
 fn variable_file(

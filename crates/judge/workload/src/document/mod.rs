@@ -186,12 +186,21 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether what stands there may be secret, and is not to be shown.
+    pub is_secret: bool,
 }
 
 impl Problem {
     /// A problem without advice.
     pub fn new(span: Span, message: impl Into<String>) -> Problem {
-        Problem { span, message: message.into(), hint: None }
+        Problem { span, message: message.into(), hint: None, is_secret: false }
+    }
+
+    /// At a place that is not to be shown.
+    #[must_use]
+    pub(crate) fn secret(mut self) -> Problem {
+        self.is_secret = true;
+        self
     }
 
     /// With advice.

@@ -88,7 +88,7 @@ impl Manifests {
                 if value.is_some_and(|scalar| environment::decoded(&scalar.text).is_none()) {
                     let problem =
                         Problem::new(entry.value.span, format!("{section}.{} is not base64", entry.key));
-                    self.problems.push(problem.hinted("`stringData` takes text as it is"));
+                    self.problems.push(problem.hinted("`stringData` takes text as it is").secret());
                 }
             }
         }

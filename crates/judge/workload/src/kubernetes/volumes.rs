@@ -25,6 +25,7 @@ enum Volume {
 /// Takes over what a container mounts.
 pub(super) fn mounts(subject: &Subject<'_>, pod: &Fields<'_>, container: &Fields<'_>, lowered: &mut Lowered) {
     let volumes = pod.list("volumes");
+    let has_group = pod.get("securityContext").is_some_and(|context| context.get("fsGroup").is_some());
     for item in container.list("volumeMounts") {
         let path = container.path("volumeMounts");
         let Some(mount) = Fields::of(item, path, container.findings, DIALECT) else { continue };
@@ -46,7 +47,12 @@ pub(super) fn mounts(subject: &Subject<'_>, pod: &Fields<'_>, container: &Fields
             container.findings.problem(Problem::new(item.span, message));
             continue;
         };
-        let Some(found) = source(subject, pod, volume, &name) else { continue };
+        let Some(mut found) = source(subject, pod, volume, &name) else { continue };
+        if let (Volume::Files(files), true) = (&mut found, has_group) {
+            // A kubelet gives them to that group, which every process of the pod has, and lets it read them. Here they are nobody's of the pod:
+            // what its processes can read is the same.
+            files.iter_mut().for_each(|(_, file)| file.mode |= 0o444);
+        }
         place(lowered, found, target, (read_only, inner));
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use longshore_testkit::Suite;
+use longshore_workload::Content;
 use longshore_workload::compose::{Inputs, Loaded, load};
 use longshore_workload::document::{Documents, read};
 use longshore_workload::kubernetes::Manifests;
@@ -150,6 +151,28 @@ fn ends() {
     let escapes = b"services: {\"a\\e[31m\": {image: a}}";
     assert_eq!(said(&[("c", escapes)]), ["`a\u{1b}[31m` is no name of a service"]);
     manifests_end();
+    secrets_stay();
+    groups_read();
+}
+
+/// What may be secret is marked as such, so that nobody shows it.
+fn secrets_stay() {
+    let mut manifests = Manifests::default();
+    let secret = b"kind: Secret\nmetadata: {name: s}\ndata: {password: not base64}\n";
+    manifests.add(Path::new("all.yaml"), secret.to_vec());
+    let [problem] = manifests.problems.as_slice() else { panic!("{:?}", manifests.problems) };
+    assert!(problem.is_secret);
+    assert_eq!(&secret[problem.span.start as usize..problem.span.end as usize], b"not base64");
+    for (text, marked) in [("A=1\nPASS hunter2\nB=2", "PASS hunter2"), ("PASS=hunter${2", "PASS=hunter${2")] {
+        let read = |path: &Path| match path == Path::new("./.env") {
+            true => Ok(text.as_bytes().to_vec()),
+            false => Ok(b"services: {}".to_vec()),
+        };
+        let loaded = load(&[PathBuf::from("c")], Inputs { read: &read, variable: &|_| None });
+        let [problem] = loaded.problems.as_slice() else { panic!("{:?}", loaded.problems) };
+        assert!(problem.is_secret && !problem.message.contains("hunter"), "{problem:?}");
+        assert_eq!(&text[problem.span.start as usize..problem.span.end as usize], marked);
+    }
 }
 
 fn manifests_end() {
@@ -177,6 +200,20 @@ fn manifests_end() {
     let text = format!("{{name: a, env: [{{name: A0, value: xxxxxxxxxx}}, {}]}}", variables.join(", "));
     let found = container(&text);
     assert_eq!(found[0], "with its variables expanded, it has over 131072 bytes");
+}
+
+/// A kubelet lets the group of a pod read what would be its owner's alone.
+fn groups_read() {
+    for (context, mode) in [("{}", 0o400), ("{fsGroup: 2000}", 0o444)] {
+        let text = format!(
+            "kind: Secret\nmetadata: {{name: s}}\nstringData: {{key: x}}\n---\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  securityContext: {context}\n  volumes: [{{name: v, secret: {{secretName: s, defaultMode: 0400}}}}]\n  containers: [{{name: a, image: a, volumeMounts: [{{name: v, mountPath: /c}}]}}]\n"
+        );
+        let mut manifests = Manifests::default();
+        manifests.add(Path::new("all.yaml"), text.into_bytes());
+        let lowered = manifests.container(&manifests.workloads()[0], "a").expect("it is there");
+        let Content::Folder(files) = &lowered.files[0].content else { panic!("{lowered:?}") };
+        assert_eq!((files[0].0.as_str(), files[0].1.mode), ("key", mode), "{context}");
+    }
 }
 
 fn spans() {

@@ -13,6 +13,7 @@ use longshore_workload::kubernetes::{Manifests, Workload};
 use longshore_workload::{Content, Lowered, Problem, ProvidedFile, Sources, Weight, compose};
 
 use crate::context::Context;
+use crate::exit::Exit;
 use crate::ui::{CommandError, Ui};
 
 /// Largest file that is read.
@@ -55,12 +56,20 @@ pub(crate) struct WorkloadError {
     pub(crate) problems: Vec<Problem>,
 }
 
+impl WorkloadError {
+    /// So many mistakes are shown: one that is first often makes the others.
+    pub(crate) const SHOWN: usize = 20;
+}
+
 impl fmt::Display for WorkloadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.problems.first().and_then(|problem| self.sources.path(problem.span));
         let name = path.map_or_else(|| "the deployment".to_owned(), |path| path.display().to_string());
         match self.problems.len() {
             1 => write!(formatter, "{name} has a mistake"),
+            count if count > Self::SHOWN => {
+                write!(formatter, "{name} has {count} mistakes, of which the first {} are shown", Self::SHOWN)
+            }
             count => write!(formatter, "{name} has {count} mistakes"),
         }
     }
@@ -79,6 +88,8 @@ enum ChoiceError {
     Empty { kind: &'static str, place: String },
     #[error("cannot read {path}")]
     Read { path: String, source: io::Error },
+    #[error("cannot provide {target} for {deployment}")]
+    Provide { target: String, deployment: String, source: io::Error },
 }
 
 impl DeployedArgs {
@@ -244,7 +255,7 @@ impl Deployment {
     fn new(name: String, mut lowered: Lowered) -> Result<Deployment, CommandError> {
         let files = match lowered.files.is_empty() {
             true => None,
-            false => Some(provide(&mut lowered)?),
+            false => Some(provide(&name, &mut lowered)?),
         };
         Ok(Deployment { name, lowered, _files: files })
     }
@@ -267,39 +278,56 @@ impl Deployment {
 }
 
 /// Writes the files that a deployment provides where nobody else reads them, and mounts them.
-fn provide(lowered: &mut Lowered) -> Result<tempfile::TempDir, CommandError> {
+fn provide(name: &str, lowered: &mut Lowered) -> Result<tempfile::TempDir, CommandError> {
     let folder = tempfile::Builder::new().prefix("longshore-provided-").tempdir()?;
     for (number, provided) in std::mem::take(&mut lowered.files).into_iter().enumerate() {
         let place = folder.path().join(number.to_string());
-        match provided.content {
-            Content::File(file) => write(&place, &file)?,
-            Content::Folder(files) => {
-                std::fs::create_dir(&place)?;
-                std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755))?;
-                for (name, file) in files {
-                    write_below(&place, &name, &file)?;
-                }
-            }
-        }
+        put(&place, &provided.content).map_err(|source| {
+            let is_wrong = source.kind() == io::ErrorKind::InvalidInput;
+            let (target, deployment) = (provided.target.clone(), name.to_owned());
+            let error = CommandError::usage(ChoiceError::Provide { target, deployment, source });
+            if is_wrong { error } else { error.ending(Exit::Unchecked) }
+        })?;
         let source = MountSource::Bind(place);
         lowered.settings.mounts.push(MountSettings { target: provided.target, source, read_only: true });
     }
     Ok(folder)
 }
 
+/// Writes what is provided at a place.
+fn put(place: &Path, content: &Content) -> io::Result<()> {
+    match content {
+        Content::File(file) => write(place, file),
+        Content::Folder(files) => {
+            folder(place)?;
+            files.iter().try_for_each(|(name, file)| write_below(place, name, file))
+        }
+    }
+}
+
+/// Makes a folder that everybody may enter, whatever this process's mask is: the program inside is often another user.
+fn folder(place: &Path) -> io::Result<()> {
+    match std::fs::create_dir(place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755))
+}
+
 /// Writes a file at a path that a document names: never outside the folder.
-fn write_below(folder: &Path, name: &str, file: &ProvidedFile) -> io::Result<()> {
+fn write_below(outer: &Path, name: &str, file: &ProvidedFile) -> io::Result<()> {
     let path = Path::new(name);
     let is_inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     if !is_inside || path.as_os_str().is_empty() {
         let message = format!("`{name}` is no path within a volume");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    let place = folder.join(path);
-    if let Some(parent) = place.parent() {
-        std::fs::create_dir_all(parent)?;
+    let mut place = outer.to_owned();
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        place.push(part);
+        folder(&place)?;
     }
-    write(&place, file)
+    write(&outer.join(path), file)
 }
 
 fn write(place: &Path, file: &ProvidedFile) -> io::Result<()> {

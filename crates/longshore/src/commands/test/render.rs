@@ -29,7 +29,7 @@ impl Report for TestReport<'_> {
         for check in self.checks {
             if suite != check.suite {
                 suite = &check.suite;
-                let _ = writeln!(text, "{suite}");
+                let _ = writeln!(text, "{}", visible(suite));
             }
             line(check, &mut text);
         }
