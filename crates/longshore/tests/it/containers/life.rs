@@ -20,6 +20,7 @@ pub(super) fn add(suite: Suite) -> Suite {
         .test("containers::life::a_killed_monitor_takes_its_container_with_it", ROOT, || {
             for_all(monitor_killed)
         })
+        .test("containers::life::a_restart_of_the_machine_is_told_from_a_killed_monitor", ROOT, rebooted)
         .test("containers::life::whoever_started_it_may_go", ROOT, client_killed)
         .test("containers::life::signals_of_the_caller_are_the_programs", ROOT, signals)
         .test("containers::life::many_run_at_once", ROOT, many)
@@ -296,6 +297,35 @@ fn monitor_killed(person: &Person) -> TestResult {
         assert_eq!(state["exit"]["reason"], "its monitor was killed, and it with it");
         person.run(&["rm", "lost"])?.succeeded()?;
     }
+    Ok(())
+}
+
+/// What a restart of the machine leaves: a state in which it runs, since before the machine was started, and whose process is somebody else's
+/// by now.
+fn rebooted() -> TestResult {
+    let person = Person::new(Who::Root)?;
+    person.contain(&["-d", "--name", "before", "--network", "none", IMAGE, "sleep", "600"])?.succeeded()?;
+    let id = person.inspect("before")?["state"]["id"].as_str().unwrap_or_default().to_owned();
+    let (process, monitor) = monitor_of(&person, "before")?;
+    kill(monitor, "-KILL")?;
+    person.until("its end", || Ok(!std::path::Path::new(&format!("/proc/{process}")).exists()))?;
+    let path = person.user.store().join("containers").join(&id).join("state");
+    let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+    let mut other = std::process::Command::new("sleep").arg("600").spawn()?;
+    known["state"]["started"] = "2020-01-01T00:00:00Z".into();
+    known["state"]["process"] = other.id().into();
+    assert_eq!(known["state"]["status"], "running");
+    std::fs::write(&path, serde_json::to_vec(&known)?)?;
+    let state = person.inspect("before")?["state"].clone();
+    let alive = other.try_wait()?.is_none();
+    other.kill()?;
+    other.wait()?;
+    assert!(alive, "a process of somebody else was ended");
+    assert_eq!((&state["status"], &state["exit"]["code"]), (&"exited".into(), &137.into()), "{state}");
+    assert_eq!(state["exit"]["reason"], "the machine was started anew");
+    person.run(&["start", "before"])?.succeeded()?;
+    assert_eq!(person.inspect("before")?["state"]["status"], "running");
+    person.run(&["rm", "-f", "before"])?.succeeded()?;
     Ok(())
 }
 
