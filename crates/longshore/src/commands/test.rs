@@ -171,7 +171,7 @@ pub(crate) fn test(arguments: &TestArgs, context: &Context, ui: &mut Ui) -> Resu
     }
     wanted.deployments = arguments.deployed.deployments(&arguments.image.to_string(), context, ui)?;
     let tested = Tested::open(arguments, context, ui).map_err(|error| error.ending(Exit::Unchecked))?;
-    let mut checks = Checks::new(arguments.fail_fast);
+    let mut checks = Checks::new(arguments.fail_fast).interruptible(ui.events());
     match arguments.engine {
         Some(kind) if wanted.runs(arguments) => {
             on_engine(kind, (arguments, &wanted), tested, context, ui, &mut checks)
@@ -256,7 +256,7 @@ fn on_engine(
         return Ok(tested);
     }
     let digest = tested.image.descriptor().digest.encoded().get(..12).unwrap_or_default().to_owned();
-    let name: Reference = format!("localhost/longshore-test:{digest}").parse()?;
+    let name: Reference = format!("localhost/longshore-test:{digest}-{}", std::process::id()).parse()?;
     let saved = SavedImage { image: tested.image.clone(), names: vec![name.clone()] };
     engine.load(&[saved], &Platform::host(), ui.events())?;
     tested.name = name.to_string();
@@ -270,6 +270,8 @@ fn on_engine(
 }
 
 fn report(arguments: &TestArgs, tested: &Tested, checks: &Checks, ui: &mut Ui) -> Result<Exit, CommandError> {
+    // A report of half of the checks would be taken for one of all.
+    ui.events().check()?;
     let image = arguments.image.to_string();
     let report = TestReport { image, platform: tested.platform.to_string(), checks: checks.made() };
     match arguments.format {

@@ -231,7 +231,7 @@ fn deployments() -> TestResult {
     let alone = alone.display().to_string();
     let ran = user.run(["test", "shop:1", "--k8s", &alone])?.expect_code(3)?;
     assert!(ran.stdout.contains("? has all that is asked for: spec.volumes.token"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("the ConfigMap settings"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("from the ConfigMap settings, which is not in the files"), "{}", ran.stdout);
     assert!(ran.stdout.contains("not as deployed"), "{}", ran.stdout);
 
     // More seconds than a clock counts.
@@ -303,6 +303,10 @@ fn wrong_deployments() -> TestResult {
     let two = file("two.yaml", "services: {a: {image: a}, b: {image: b}}\n")?;
     let said = refused("--compose", &two, &[])?;
     assert!(said.contains("none of them has the image none:1") && said.contains("there is a, b"), "{said}");
+    // One that is built here, beside others that are not, is the one that is meant; its image is not there.
+    let built = file("built.yaml", "services: {a: {build: .}, b: {image: b}}\n")?;
+    let ran = user.run(["test", "none:1", "--compose", &built])?.expect_code(4)?;
+    assert!(ran.stderr.contains("none:1"), "{}", ran.stderr);
     let said = refused("--compose", &two, &["--service", "c"])?;
     assert!(said.contains("there is no service c in two.yaml"), "{said}");
     let said = refused("--compose", &format!("{two}.no"), &[])?;

@@ -1,5 +1,6 @@
 //! From settings and an image to a container: what its program is and sees, to Docker's rules (moby: `daemon/create.go`, `oci_linux.go`).
 
+use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -302,9 +303,13 @@ fn environment(
     identity: &Identity,
 ) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
-    let mut set = |name: &str, value: &str| match variables.iter_mut().find(|(known, _)| known == name) {
-        Some((_, known)) => value.clone_into(known),
-        None => variables.push((name.to_owned(), value.to_owned())),
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut set = |name: &str, value: &str| match places.get(name) {
+        Some(place) => value.clone_into(&mut variables[*place].1),
+        None => {
+            places.insert(name.to_owned(), variables.len());
+            variables.push((name.to_owned(), value.to_owned()));
+        }
     };
     set("PATH", PATH);
     set("HOSTNAME", hostname);
@@ -318,7 +323,7 @@ fn environment(
     for (name, value) in &settings.environment {
         set(name, value);
     }
-    if !variables.iter().any(|(name, _)| name == "HOME") {
+    if !places.contains_key("HOME") {
         let home = identity.home.clone().filter(|home| !home.is_empty()).unwrap_or_else(|| "/".to_owned());
         variables.push(("HOME".to_owned(), home));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use longshore_events::Events;
 use serde::Serialize;
 
 /// What came of a check.
@@ -121,18 +122,26 @@ pub struct Check {
 pub struct Checks {
     made: Vec<Check>,
     fail_fast: bool,
+    events: Option<Events>,
 }
 
 impl Checks {
     /// None yet. With `fail_fast`, nothing is checked after the first that fails or cannot be made.
     pub fn new(fail_fast: bool) -> Checks {
-        Checks { made: Vec::new(), fail_fast }
+        Checks { made: Vec::new(), fail_fast, events: None }
+    }
+
+    /// The same; nothing is checked after the work was asked to stop either.
+    #[must_use]
+    pub fn interruptible(self, events: &Events) -> Checks {
+        Checks { events: Some(events.clone()), ..self }
     }
 
     /// Whether nothing more is to be checked.
     pub fn is_over(&self) -> bool {
         let bad = |check: &Check| matches!(check.verdict, Verdict::Failed | Verdict::Unchecked);
-        self.fail_fast && self.made.iter().any(bad)
+        let is_interrupted = self.events.as_ref().is_some_and(Events::is_cancelled);
+        is_interrupted || (self.fail_fast && self.made.iter().any(bad))
     }
 
     /// Makes a check, unless it is over. Returns what came of it.

@@ -119,13 +119,14 @@ pub fn hardening(subject: &Subject<'_>, checks: &mut Checks) {
 
 /// The list of behaviour as one outcome.
 fn walked(subject: &Subject<'_>, settings: &ContainerSettings, constraint: Option<&Constraint>) -> Outcome {
-    let mut made = Checks::new(true);
+    let mut made = Checks::new(true).interruptible(&subject.events);
     let mut other = Subject {
         runtime: subject.runtime,
         settings: settings.clone(),
         expectations: subject.expectations.clone(),
         users: subject.users,
         by_shell: subject.by_shell,
+        events: subject.events.clone(),
     };
     let named = settings.user.as_deref().and_then(|user| user.split(':').next()?.parse().ok());
     if settings.user.is_some() {

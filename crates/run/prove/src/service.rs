@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use longshore_events::Events;
 use longshore_runtime::{
     ContainerSettings, ContainerState, HealthSettings, HealthStatus, NetworkMode, Protocol, PublishedPort,
     RestartPolicy, Runtime, RuntimeError, Status,
@@ -49,6 +50,8 @@ pub struct Subject<'s> {
     pub users: Users,
     /// Whether its program is run by a shell, which hands on no signals.
     pub by_shell: bool,
+    /// By which whoever waits for it is asked to stop.
+    pub events: Events,
 }
 
 /// A container that is removed when it is no longer wanted.
@@ -142,6 +145,9 @@ impl Running<'_> {
         let serves = self.subject.expectations.port.is_some() || self.subject.expectations.healthcheck;
         let deadline = Instant::now() + if serves { after } else { STARTED };
         loop {
+            if self.subject.events.is_cancelled() {
+                return Ok(interrupted());
+            }
             let state = self.state()?;
             if let Some(found) = self.ended(&state) {
                 let well = state.exit.as_ref().is_some_and(|exit| exit.code == 0);
@@ -166,6 +172,9 @@ impl Running<'_> {
             return Ok((Outcome::skipped("it has no HEALTHCHECK and no port; --port names one"), None));
         }
         loop {
+            if self.subject.events.is_cancelled() {
+                return Ok((interrupted(), None));
+            }
             let state = self.state()?;
             if let Some(found) = self.ended(&state) {
                 return Ok((self.failed(format!("healthy within {} s", within.as_secs()), found), None));
@@ -225,4 +234,8 @@ fn no_program(found: &str) -> Option<String> {
     Some(format!(
         "the image has no {program}: ask with a sub-command of the program itself, or with longshore's probe, which `longshore build` puts into images"
     ))
+}
+
+fn interrupted() -> Outcome {
+    Outcome::unchecked("the work was asked to stop")
 }

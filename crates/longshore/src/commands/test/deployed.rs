@@ -131,7 +131,13 @@ impl DeployedArgs {
         let services = loaded.project.services();
         let place = names(&self.compose);
         let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
-        let has = |at: usize| services[at].image.as_deref().is_some_and(|own| is_same(own, image));
+        let named = |at: usize| services[at].image.as_deref().is_some_and(|own| is_same(own, image));
+        let built: Vec<usize> = (0..services.len())
+            .filter(|at| services[*at].is_built && services[*at].image.is_none())
+            .collect();
+        let is_named = (0..services.len()).any(named);
+        // Beside a database and the like, the one that is built here is meant.
+        let has = |at: usize| named(at) || (!is_named && built == [at]);
         let chosen = choose("service", &self.service, &names, &has, (&place, image))?;
         let mut found = Vec::new();
         for name in chosen.into_iter().map(|at| &names[at]) {
@@ -266,8 +272,10 @@ impl Deployment {
         let missing = notes.map(|note| format!("{}: {}", note.field, note.why));
         let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
         let unknown = self.lowered.unknown.iter().filter(|one| !is_given(&one.name));
-        let unknown =
-            unknown.map(|one| format!("the variable {} is from {}; -e gives it", one.name, one.from));
+        let unknown = unknown.map(|one| match one.name.ends_with('*') {
+            true => format!("the variables {} are from {}, which is not in the files", one.name, one.from),
+            false => format!("the variable {} is from {}; -e gives it", one.name, one.from),
+        });
         Deployed {
             name: self.name.clone(),
             not_root: self.lowered.asked.not_root,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_container::signal_number;
+use longshore_events::Events;
 use longshore_image::Image;
 use longshore_oci::{ContainerConfig, Platform};
 use longshore_prove::{Expectations, Subject, Users, user_number};
@@ -26,6 +27,8 @@ pub(super) struct Tested {
     pub(super) name: String,
     /// What can be told of its processes' users.
     pub(super) users: Users,
+    /// By which whoever waits is asked to stop.
+    events: Events,
     pub(super) image: Image,
     pub(super) config: ContainerConfig,
     pub(super) platform: Platform,
@@ -54,6 +57,7 @@ impl Tested {
         Ok(Tested {
             name: arguments.image.to_string(),
             users,
+            events: ui.events().clone(),
             platform: config.platform(),
             config: config.config,
             image,
@@ -136,6 +140,13 @@ impl Tested {
         });
         let program = own.into_iter().chain(command).flatten().take(2).map(String::as_str);
         let by_shell = program.eq(["/bin/sh", "-c"]);
-        Ok(Subject { runtime, settings, expectations, users: self.users, by_shell })
+        Ok(Subject {
+            runtime,
+            settings,
+            expectations,
+            users: self.users,
+            by_shell,
+            events: self.events.clone(),
+        })
     }
 }

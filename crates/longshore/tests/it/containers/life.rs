@@ -315,7 +315,7 @@ fn rebooted() -> TestResult {
     known["state"]["started"] = "2020-01-01T00:00:00Z".into();
     known["state"]["process"] = other.id().into();
     assert_eq!(known["state"]["status"], "running");
-    std::fs::write(&path, serde_json::to_vec(&known)?)?;
+    std::fs::File::create(&path)?.write_all(&serde_json::to_vec(&known)?)?;
     let state = person.inspect("before")?["state"].clone();
     let alive = other.try_wait()?.is_none();
     other.kill()?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_events::Events;
 use longshore_prove::{
     Check, Checks, Deployed, Expectations, Subject, Users, Verdict, as_deployed, behaviour, hardening,
 };
@@ -18,6 +19,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("a deployment's settings are those that count", &[], deployed)
         .test("a constraint that cannot be had is not checked", &[], not_here)
         .test("nothing is checked after the first failure if so wished", &[], fail_fast)
+        .test("who waits for a service can be asked to stop", &[], interrupted)
 }
 
 fn subject(fake: &Fake) -> Subject<'_> {
@@ -29,7 +31,14 @@ fn subject(fake: &Fake) -> Subject<'_> {
         ..Expectations::default()
     };
     let settings = ContainerSettings { image: "app".to_owned(), ..ContainerSettings::default() };
-    Subject { runtime: fake, settings, expectations, users: Users::Unseen, by_shell: false }
+    Subject {
+        runtime: fake,
+        settings,
+        expectations,
+        users: Users::Unseen,
+        by_shell: false,
+        events: Events::silent(),
+    }
 }
 
 fn of(fake: &Fake, test: fn(&Subject<'_>, &mut Checks)) -> Vec<Check> {
@@ -194,5 +203,27 @@ fn fail_fast() -> TestResult {
     behaviour(&subject(&fake), &mut checks);
     hardening(&subject(&fake), &mut checks);
     assert_eq!(verdicts(checks.made()), [("starts", Verdict::Passed), ("becomes healthy", Verdict::Failed)]);
+    none_left(&fake)
+}
+
+fn interrupted() -> TestResult {
+    let fake = Fake::new(Behaviour::Unhealthy);
+    let mut subject = subject(&fake);
+    subject.expectations.ready_within = Duration::from_secs(60);
+    let events = subject.events.clone();
+    let asked = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        events.cancel();
+    });
+    let start = std::time::Instant::now();
+    let mut checks = Checks::new(false).interruptible(&subject.events);
+    behaviour(&subject, &mut checks);
+    hardening(&subject, &mut checks);
+    asked.join().map_err(|_| Stop::failed("the thread failed"))?;
+    assert!(start.elapsed() < Duration::from_secs(30), "it waited on");
+    assert_eq!(
+        verdicts(checks.made()),
+        [("starts", Verdict::Passed), ("becomes healthy", Verdict::Unchecked)]
+    );
     none_left(&fake)
 }
