@@ -33,10 +33,10 @@ impl Init {
         Init { name, words }
     }
 
-    /// The init with a command to run.
+    /// The init with a command to run. Signals that whoever runs the tests ignores, as nohup(1) does, are none that it would.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).arg("--").args(arguments);
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal").args(&self.words).arg("--").args(arguments);
         command
     }
 
