@@ -7,7 +7,7 @@ use longshore_runtime::{RuntimeError, RuntimeErrorKind};
 
 use crate::error::{ContainerError, failed};
 use crate::folder::Container;
-use crate::launch::{Attached, begin};
+use crate::launch::{Attached, Standby};
 use crate::state::{TICK, is_alive};
 
 /// How long somebody who holds an ended container may take: its monitor that writes down its end, or a copy of its files.
@@ -39,7 +39,7 @@ impl Container {
             std::thread::sleep(TICK);
         }
         self.check_restart(ACTION)?;
-        match begin(self, attached) {
+        match Standby::start().begin(self, attached) {
             Ok((control, state)) => {
                 Ok(Some(Attached { container: self.clone(), state, control: Arc::new(control) }))
             }

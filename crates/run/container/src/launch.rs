@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use longshore_events::Events;
@@ -67,6 +67,17 @@ impl Launch<'_> {
         image: &Image,
         attached: bool,
     ) -> Result<Attached, RuntimeError> {
+        self.start_by(Standby::start(), settings, image, attached)
+    }
+
+    /// The same by a monitor that was started before.
+    pub fn start_by(
+        &self,
+        standby: Standby,
+        settings: &ContainerSettings,
+        image: &Image,
+        attached: bool,
+    ) -> Result<Attached, RuntimeError> {
         let parts = Parts {
             settings,
             image,
@@ -76,7 +87,7 @@ impl Launch<'_> {
             events: self.events,
         };
         let made = parts.make(self.containers)?;
-        match begin(&made.container, attached) {
+        match standby.begin(&made.container, attached) {
             Ok((control, state)) => {
                 Ok(Attached { container: made.container, state, control: Arc::new(control) })
             }
@@ -90,27 +101,70 @@ impl Launch<'_> {
     }
 }
 
-/// Starts the monitor, and waits until it says what came of it.
-pub(crate) fn begin(container: &Container, attached: bool) -> Result<(UnixStream, ContainerState), Failure> {
-    let problem = |error: std::io::Error| ContainerError::new(format!("cannot start the monitor: {error}"));
-    let (control, theirs) = UnixStream::pair().map_err(problem)?;
-    let mut program = start_self(MONITOR);
-    program.command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
-    // Dropping it neither kills nor waits: it is to live on. Whoever ends first is collected by the system.
-    let mut monitor = program.command.spawn().map_err(problem)?;
+/// A monitor that has no container yet. Its start takes as long as making the container, on another processor.
+#[derive(Debug)]
+pub struct Standby(Option<Result<(UnixStream, Child), ContainerError>>);
+
+impl Standby {
+    /// Starts one. If that fails, whoever needs it is told.
+    pub fn start() -> Standby {
+        let start = || -> std::io::Result<(UnixStream, Child)> {
+            let (control, theirs) = UnixStream::pair()?;
+            let mut program = start_self(MONITOR);
+            let command = &mut program.command;
+            command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+            Ok((control, command.spawn()?))
+        };
+        Standby(Some(start().map_err(|error| problem(&error))))
+    }
+
+    /// Gives it a container, and waits until it says what came of it.
+    pub(crate) fn begin(
+        mut self,
+        container: &Container,
+        attached: bool,
+    ) -> Result<(UnixStream, ContainerState), Failure> {
+        let started = self.0.take();
+        let (control, monitor) = started.ok_or_else(|| ContainerError::new("the monitor is taken"))??;
+        begin(control, monitor, container, attached)
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        // Without a container it ends as soon as nobody can give it one.
+        if let Some(Ok((control, mut monitor))) = self.0.take() {
+            drop(control);
+            let _ = monitor.wait();
+        }
+    }
+}
+
+fn problem(error: &std::io::Error) -> ContainerError {
+    ContainerError::new(format!("cannot start the monitor: {error}"))
+}
+
+/// Gives a monitor its container. Dropping it neither kills nor waits: it is to live on. Whoever ends first is collected by the system.
+fn begin(
+    control: UnixStream,
+    mut monitor: Child,
+    container: &Container,
+    attached: bool,
+) -> Result<(UnixStream, ContainerState), Failure> {
+    let broken = |error: std::io::Error| problem(&error);
     let order = Order { folder: container.folder.clone(), attached };
-    let order = serde_json::to_vec(&order).map_err(|error| problem(error.into()))?;
-    Message::Order(order).send(&mut &control).map_err(problem)?;
-    match Message::receive(&mut &control).map_err(problem)? {
+    let order = serde_json::to_vec(&order).map_err(|error| problem(&error.into()))?;
+    Message::Order(order).send(&mut &control).map_err(broken)?;
+    match Message::receive(&mut &control).map_err(broken)? {
         Some(Message::Started(bytes)) => Ok((control, from_json(&bytes)?)),
         Some(Message::Failed(bytes)) => {
             let failure: Failure = from_json(&bytes)?;
             // It ends now, and lets go of the container's folder.
-            monitor.wait().map_err(problem)?;
+            monitor.wait().map_err(broken)?;
             Err(failure)
         }
         _ => {
-            let status = monitor.wait().map_err(problem)?;
+            let status = monitor.wait().map_err(broken)?;
             Err(ContainerError::new(format!("the container's monitor ended at once ({status})")).into())
         }
     }

@@ -45,7 +45,7 @@ pub use copy::{Copied, CopyError, CopyOptions, CopyPath};
 pub use error::{ContainerError, Failure};
 pub use execute::Ends;
 pub use folder::{Container, Containers};
-pub use launch::{Attached, AttachedInput, Event, Launch};
+pub use launch::{Attached, AttachedInput, Event, Launch, Standby};
 pub use log::{LogFollower, read_log, timestamp};
 pub use monitor::enter_if_monitor;
 pub use processes::{Process, processes, statistics};

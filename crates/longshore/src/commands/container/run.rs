@@ -2,7 +2,7 @@
 
 use clap::Args;
 use longshore_builder::ImageSource;
-use longshore_container::{Attached, Containers, Event, Launch};
+use longshore_container::{Attached, Containers, Event, Launch, Standby};
 use longshore_image::Image;
 use longshore_oci::{Platform, Reference};
 use longshore_runtime::{RuntimeError, RuntimeErrorKind};
@@ -85,6 +85,8 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
     if isolation.is_inside() && longshore_sandbox::inside() != Some(isolation) {
         return inside::go_inside(isolation, ui).map(Begun::Inside);
     }
+    // While the image is looked up, it starts.
+    let standby = Standby::start();
     let store = context.store()?;
     let image = image(arguments, &store, context, ui).map_err(|error| error.ending(NOT_RUN))?;
     let snapshots = Snapshots::open(&store, inside::ownership(), true)?;
@@ -96,7 +98,7 @@ fn start(arguments: &RunArgs, context: &Context, ui: &mut Ui) -> Result<Begun, C
         init: longshore_gobuild::probe(&Platform::host().architecture),
         events: ui.events(),
     };
-    let attached = launch.start(&settings, &image, !arguments.detach).map_err(|error| {
+    let attached = launch.start_by(standby, &settings, &image, !arguments.detach).map_err(|error| {
         let exit = Exit::Of(u8::try_from(error.code()).unwrap_or(125));
         CommandError::from(error).ending(exit)
     })?;
