@@ -53,7 +53,7 @@ pub use owners::read_owners;
 pub use rights::{Filter, Rights};
 pub use root::Root;
 pub use run::run;
-pub use seccomp::{FilterProgram, ProfileError};
+pub use seccomp::{FilterProgram, ProfileError, prepare};
 pub use secret::SecretBytes;
 pub use start::{SelfCommand, start_self};
 pub use step::{

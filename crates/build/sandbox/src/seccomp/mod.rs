@@ -17,6 +17,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::sync::OnceLock;
+
 use program::{Action, Program};
 
 pub use error::ProfileError;
@@ -86,9 +88,21 @@ fn version(release: &str) -> (u32, u32) {
     (next(), next())
 }
 
+/// Docker's default profile for Docker's default capabilities, once it was needed.
+static USUAL: OnceLock<FilterProgram> = OnceLock::new();
+
 /// Docker's default profile for a container with these capabilities.
 pub(crate) fn default_profile(capabilities: u64) -> FilterProgram {
-    FilterProgram { instructions: default::rules(capabilities).compile(), flags: 0 }
+    let make = || FilterProgram { instructions: default::rules(capabilities).compile(), flags: 0 };
+    match capabilities == crate::capabilities::DEFAULT.bits() {
+        true => USUAL.get_or_init(make).clone(),
+        false => make(),
+    }
+}
+
+/// Works out what most containers need, while there is nothing else to do.
+pub fn prepare() {
+    default_profile(crate::capabilities::DEFAULT.bits());
 }
 
 /// The number of a call on one machine.

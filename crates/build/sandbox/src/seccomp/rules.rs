@@ -65,10 +65,11 @@ impl Rules {
     }
 
     fn part(&self, part: &mut Part, column: usize, is_short: bool) {
+        let newer = self.newest(column).filter(|_| !self.otherwise.is_permissive()).map(|newest| newest + 1);
         let mut leaves = Leaves(Vec::new());
         let mut next = 0;
         for (number, decision) in self.decisions(column, is_short) {
-            self.undecided(&mut leaves, next..number, column);
+            self.undecided(&mut leaves, next..number, newer);
             leaves.push(
                 number,
                 match decision {
@@ -78,7 +79,7 @@ impl Rules {
             );
             next = number.saturating_add(1);
         }
-        self.undecided(&mut leaves, next..u32::MAX, column);
+        self.undecided(&mut leaves, next..u32::MAX, newer);
         if let Some(bit) = X32.filter(|_| column == 0) {
             leaves.0.retain(|(first, _)| *first < bit);
             let foreign = if self.x32 { Action::Error(ENOSYS) } else { Action::KillThread };
@@ -91,12 +92,11 @@ impl Rules {
         part.tree(&leaves.0);
     }
 
-    /// Numbers that no rule decides: those that are newer than all that rules name fail as on an older kernel.
-    fn undecided(&self, leaves: &mut Leaves, numbers: Range<u32>, column: usize) {
+    /// Numbers that no rule decides: those from `newer` on, of which no rule knows any, fail as on an older kernel.
+    fn undecided(&self, leaves: &mut Leaves, numbers: Range<u32>, newer: Option<u32>) {
         if numbers.is_empty() {
             return;
         }
-        let newer = self.newest(column).filter(|_| !self.otherwise.is_permissive()).map(|newest| newest + 1);
         if newer.is_none_or(|newer| numbers.start < newer) {
             leaves.push(numbers.start, Code::answer(self.otherwise));
         }

@@ -93,6 +93,8 @@ fn begin() -> Option<(UnixStream, Order)> {
     rustix::process::setsid().ok()?;
     let nothing = std::fs::File::open("/dev/null").ok()?;
     rustix::stdio::dup2_stdin(&nothing).ok()?;
+    // The container is still being made.
+    longshore_sandbox::prepare();
     match Message::receive(&mut &control) {
         Ok(Some(Message::Order(bytes))) => Some((control, serde_json::from_slice(&bytes).ok()?)),
         _ => None,
