@@ -43,9 +43,16 @@ fn slow() -> TestResult {
     assert!(kept == whole, "{} of {} bytes", kept.len(), whole.len());
 
     let mut child = run("stopped", &format!("trap 'exit 4' TERM; {program}"))?;
+    // It is held up when its log grows no more.
+    let mut before = 0;
     person.until("much output", || {
-        let listed = person.run(&["ps", "-a"])?.stdout;
-        Ok(listed.contains("stopped") && person.run(&["logs", "stopped"])?.stdout.len() > 1_000_000)
+        if !person.run(&["ps", "-a"])?.stdout.contains("stopped") {
+            return Ok(false);
+        }
+        let length = person.run(&["logs", "stopped"])?.stdout.len();
+        let rests = length > 1_000_000 && length == std::mem::replace(&mut before, length);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        Ok(rests)
     })?;
     // The shell is held up in a write, and is killed.
     person.run(&["stop", "-t", "1", "stopped"])?.succeeded()?;
