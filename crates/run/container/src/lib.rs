@@ -24,6 +24,7 @@ mod copy;
 mod error;
 mod execute;
 mod folder;
+mod frame;
 mod launch;
 mod loader;
 mod log;

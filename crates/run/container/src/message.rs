@@ -1,6 +1,8 @@
-//! What a monitor and whoever started it tell each other, over a socket: a kind, a length, and that many bytes.
+//! What a monitor and whoever started it tell each other, over a socket, as frames.
 
 use std::io::{self, Read, Write};
+
+use crate::frame::{self, Head};
 
 /// Longest message that is taken.
 const LONGEST: u32 = 16 << 20;
@@ -54,26 +56,15 @@ impl Message {
             }
             _ => bytes,
         };
-        let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut whole = Vec::with_capacity(bytes.len() + 5);
-        whole.push(kind);
-        whole.extend_from_slice(&length.to_le_bytes());
-        whole.extend_from_slice(bytes);
-        to.write_all(&whole)
+        frame::send(to, kind, bytes)
     }
 
     /// Takes the first out of what was read so far; `None` where it is not whole yet.
     ///
     /// Errors: it is none.
     pub(crate) fn take(read: &mut Vec<u8>) -> io::Result<Option<Message>> {
-        let Some(length) = read.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
-        else {
-            return Ok(None);
-        };
-        if length > LONGEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let whole = length as usize + 5;
+        let Some(head) = Head::first(read) else { return Ok(None) };
+        let whole = head.whole(LONGEST)?;
         let Some(mut bytes) = read.get(..whole) else { return Ok(None) };
         let message = Message::receive(&mut bytes)?;
         read.drain(..whole);
@@ -82,19 +73,9 @@ impl Message {
 
     /// Receives one; `None` at the end.
     pub(crate) fn receive(from: &mut impl Read) -> io::Result<Option<Message>> {
-        let mut head = [0; 5];
-        match from.read_exact(&mut head) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            answer => answer?,
-        }
-        let [kind, length @ ..] = head;
-        let length = u32::from_le_bytes(length);
-        if length > LONGEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut bytes = vec![0; length as usize];
-        from.read_exact(&mut bytes)?;
-        Ok(Some(match kind {
+        let Some(head) = Head::receive(from)? else { return Ok(None) };
+        let bytes = head.body(from, LONGEST)?;
+        Ok(Some(match head.kind {
             0 => Message::Order(bytes),
             1 => Message::Input(bytes),
             2 => Message::InputEnd,

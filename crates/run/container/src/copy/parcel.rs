@@ -1,4 +1,4 @@
-//! What the process in a container and whoever asked it tell each other, over a socket: a kind, a length, and that many bytes.
+//! What the process in a container and whoever asked it tell each other, over a socket, as frames.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::CopyError;
+use crate::frame::{self, Head};
 
 /// Bytes of a tar that travel at once.
 const CHUNK: usize = 64 << 10;
@@ -44,34 +45,19 @@ impl Parcel {
             Parcel::Data(bytes) => (3, bytes),
             Parcel::End => (4, &[]),
         };
-        let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut whole = Vec::with_capacity(bytes.len() + 5);
-        whole.push(kind);
-        whole.extend_from_slice(&length.to_le_bytes());
-        whole.extend_from_slice(bytes);
-        to.write_all(&whole)
+        frame::send(&mut to, kind, bytes)
     }
 
     /// Receives one; `None` at the end.
     pub(super) fn receive(mut from: &UnixStream) -> io::Result<Option<Parcel>> {
-        let mut head = [0; 5];
-        match from.read_exact(&mut head) {
+        let head = match Head::receive(&mut from) {
             // Whoever hangs up with something unread gives this.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) =>
-            {
-                return Ok(None);
-            }
-            answer => answer?,
-        }
-        let [kind, length @ ..] = head;
-        let length = u32::from_le_bytes(length);
-        if length > LONGEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut bytes = vec![0; length as usize];
-        from.read_exact(&mut bytes)?;
-        Ok(Some(match kind {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            head => head?,
+        };
+        let Some(head) = head else { return Ok(None) };
+        let bytes = head.body(&mut from, LONGEST)?;
+        Ok(Some(match head.kind {
             0 => Parcel::Word(bytes),
             1 => Parcel::Failed(bytes),
             2 => Parcel::Note(bytes),
